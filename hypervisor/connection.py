@@ -1,0 +1,139 @@
+"""One connection to one libvirt: opened with keepalive, guarded, closed once. A dead one is replaced, never revived."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Container
+from typing import Any
+from uuid import UUID
+
+from hypervisor import events, reads
+from hypervisor.calls import PATIENCE, Calls, is_alive
+from hypervisor.definition import domain_element
+from hypervisor.domain import Domain
+from hypervisor.opening import open_handle, release
+from hypervisor.readings import HostFacts, Reading
+from hypervisor.translation import DEFINING
+
+logger = logging.getLogger(__name__)
+
+OPEN_SECONDS = 10.0
+"""How long `open` waits for a host."""
+CLOSE_SECONDS = 2.0
+"""How long `close` waits for a host to take leave; with one that hangs, that goes on in the background."""
+
+
+class Connection:
+    """A connection to a host's libvirt. Threads may share it.
+
+    new -> open -> dead (the host hung up, or keepalive got no answer: `on_close` is called once) -> closed
+    new -> closed, open -> closed
+    Every method that asks the host raises HostUnreachable unless it is open, and HostBusy when no turn comes within
+    `patience`. Where several calls are made at once, it opens more libvirt connections beside its first (see `Calls`).
+    """
+
+    def __init__(self, uri: str, *, on_close: Callable[[], None] | None = None, patience: float = PATIENCE) -> None:
+        """Prepare a connection.
+
+        Args:
+            uri: libvirt's.
+            on_close: called once, in the event loop's thread, when the connection dies by itself. It must not block.
+            patience: seconds that a call waits for its turn.
+        """
+        self.uri = uri
+        self._on_close = on_close
+        self._callbacks: list[int] = []
+        self._calls = Calls(self._open_line, patience)
+
+    @property
+    def alive(self) -> bool:
+        """True from a successful `open` until the connection dies or is closed. Asks nobody."""
+        return is_alive(self._calls.first)
+
+    def open(self) -> None:
+        """Connect; waits at most OPEN_SECONDS (virConnectOpen, virConnectSetKeepAlive).
+
+        Raises:
+            HostUnreachable: it cannot be opened, for whatever reason.
+        """
+        self._calls.open(open_handle(self.uri, OPEN_SECONDS, self._on_lost))
+
+    def close(self) -> None:
+        """Give the connection and its callbacks back; closing twice is fine.
+
+        Calls still in flight keep their libvirt connections until they return.
+        """
+        lines = self._calls.close()
+        callbacks, self._callbacks = self._callbacks, []
+        if lines:
+            leave = threading.Thread(target=_take_leave, args=(lines, callbacks), name=f"close {self.uri}", daemon=True)
+            del lines
+            leave.start()
+            leave.join(CLOSE_SECONDS)
+
+    def host_facts(self) -> HostFacts:
+        """Read what the host says of itself. The first time libvirt asks its QEMU binaries, which takes seconds."""
+        with self._calls.host() as line:
+            return reads.host_facts(line)
+
+    def read(self, uuid: UUID) -> Reading | None:
+        """Read one domain with its definition and whether its agent is connected; None when libvirt does not know it.
+
+        It waits for no domain's job, so it does not hang on a QEMU process that does not answer.
+        """
+        with self._calls.host() as line:
+            return reads.one(line, uuid)
+
+    def read_all(self, definitions_of: Container[UUID] | None = None) -> list[Reading]:
+        """Read all domains by bulk calls (virConnectGetAllDomainStats, filtered virConnectListAllDomains).
+
+        Args:
+            definitions_of: whose XML to read too, one call each, and whether the agent is connected; None for all.
+        """
+        with self._calls.host() as line:
+            return reads.every(line, definitions_of)
+
+    def watch(self, notify: events.Notify) -> None:
+        """Have `notify` called for every change of a domain, in the event loop's thread; it must only enqueue.
+
+        Once for a connection. Watch first and then `read_all`, and nothing falls between
+        (virConnectDomainEventRegisterAny).
+        """
+        with self._calls.host():
+            for callback in events.register(self._calls.first, notify):
+                self._callbacks.append(callback)
+
+    def domain(self, uuid: UUID) -> Domain:
+        """Return a domain to act on (virDomainLookupByUUID).
+
+        Raises:
+            DomainNotFound: libvirt does not know it.
+        """
+        with self._calls.read(uuid) as domain:
+            return Domain(uuid, domain.name(), self._calls)
+
+    def define(self, xml: str) -> UUID:
+        """Define a persistent domain, or change its definition, without starting it (virDomainDefineXML).
+
+        Raises:
+            BadDefinition: the XML is hostile, no domain's, or libvirt refuses it.
+        """
+        domain_element(xml)
+        with self._calls.host(DEFINING) as line:
+            return UUID(bytes=line.defineXML(xml).UUID())
+
+    def _open_line(self) -> Any:
+        return open_handle(self.uri, OPEN_SECONDS)
+
+    def _on_lost(self, _line: Any, _reason: int, _nothing: None) -> None:
+        try:
+            if self._on_close:
+                self._on_close()
+        except Exception:
+            logger.exception("The owner of a connection failed when it was told of its end")
+
+
+def _take_leave(lines: list[Any], callbacks: list[int]) -> None:
+    events.deregister(lines[0], callbacks)
+    release(lines[0])

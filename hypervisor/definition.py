@@ -1,0 +1,117 @@
+"""Domain XML, read with a parser that follows no entity, no DTD and no network address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lxml import etree
+
+from hypervisor.errors import BadDefinition
+from hypervisor.readings import Definition
+
+AGENT_CHANNEL = "org.qemu.guest_agent.0"
+"""The name of the virtio channel on which libvirt looks for the guest agent."""
+
+GRAPHICS = frozenset({"vnc", "spice"})
+"""The displays that the portal can show."""
+
+_UNITS = {
+    "b": 1, "bytes": 1,
+    "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15, "EB": 10**18,
+    "k": 2**10, "KiB": 2**10, "M": 2**20, "MiB": 2**20, "G": 2**30, "GiB": 2**30,
+    "T": 2**40, "TiB": 2**40, "P": 2**50, "PiB": 2**50, "E": 2**60, "EiB": 2**60,
+}  # fmt: skip
+"""libvirt's units of memory; without one it means KiB."""
+
+
+def parse(xml: str) -> Definition:
+    """Read the facts that the portal shows out of a domain's XML; what is missing stays empty.
+
+    Raises:
+        BadDefinition: it is no XML, no domain's, or has a document type.
+    """
+    root = domain_element(xml)
+    return Definition(
+        xml=xml,
+        title=_text(root, "title"),
+        description=_text(root, "description"),
+        vcpus=_vcpus(root),
+        memory_bytes=_memory(root),
+        video_model=_attribute(root, "devices/video/model", "type"),
+        graphics=graphics_of(root),
+        has_agent_channel=_agent_channel(root) is not None,
+    )
+
+
+def domain_element(xml: str) -> etree._Element:
+    """Parse a domain's XML.
+
+    Raises:
+        BadDefinition: it is no XML, no domain's, or has a document type (the ground of entity attacks).
+    """
+    parser = etree.XMLParser(
+        encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
+    )
+    try:
+        root = etree.fromstring(xml.encode(), parser)
+    except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
+        raise BadDefinition("This is not well-formed XML.", text=str(error)) from error
+    document: Any = root.getroottree().docinfo
+    if document.doctype:
+        raise BadDefinition("A definition must not have a document type (<!DOCTYPE ...>).")
+    if root.tag != "domain":
+        raise BadDefinition("This XML is not the definition of a machine: it has to begin with <domain>.")
+    return root
+
+
+def graphics_of(root: etree._Element) -> tuple[str, ...]:
+    """Return the protocols of the displays that the portal can show, in the XML's order."""
+    return tuple(kind for kind in graphics_devices(root) if kind in GRAPHICS)
+
+
+def graphics_devices(root: etree._Element) -> list[str]:
+    """Return the type of every graphics device; its place in the list is libvirt's index of it."""
+    return [device.get("type", "") for device in root.iterfind("devices/graphics")]
+
+
+def agent_is_connected(xml: str) -> bool:
+    """Say whether a running domain's live XML shows a connected guest agent."""
+    channel = _agent_channel(domain_element(xml))
+    return channel is not None and channel.get("state") == "connected"
+
+
+def _agent_channel(root: etree._Element) -> etree._Element | None:
+    for target in root.iterfind("devices/channel/target[@type='virtio']"):
+        if target.get("name") == AGENT_CHANNEL:
+            return target
+    return None
+
+
+def _text(root: etree._Element, path: str) -> str:
+    return root.findtext(path) or ""
+
+
+def _attribute(root: etree._Element, path: str, name: str) -> str:
+    element = root.find(path)
+    return "" if element is None else element.get(name, "")
+
+
+def _vcpus(root: etree._Element) -> int:
+    element = root.find("vcpu")
+    if element is None:
+        return 1
+    return _number(element.get("current") or element.text)
+
+
+def _memory(root: etree._Element) -> int:
+    element = root.find("currentMemory")
+    if element is None:
+        element = root.find("memory")
+    if element is None:
+        return 0
+    return _number(element.text) * _UNITS.get(element.get("unit", "KiB"), 0)
+
+
+def _number(text: str | None) -> int:
+    text = (text or "").strip()
+    return int(text) if text.isascii() and text.isdigit() else 0

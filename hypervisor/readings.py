@@ -1,0 +1,81 @@
+"""What the seam reads from a host, as typed values: no libvirt object leaves this package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from hypervisor.states import DomainState
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """The facts of a domain's XML that the portal shows. `xml` is the inactive definition where one exists."""
+
+    xml: str
+    title: str = ""
+    description: str = ""
+    vcpus: int = 0
+    memory_bytes: int = 0
+    video_model: str = ""
+    graphics: tuple[str, ...] = ()
+    has_agent_channel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One domain as libvirt described it at one moment.
+
+    `definition` is None when it was not read again because nothing said that it changed.
+    `agent_connected` is None when it was not read (it needs the live XML).
+    `cpu_time_ns` is the cumulative CPU time of the running domain, None when it is not running or not known.
+    """
+
+    uuid: UUID
+    name: str
+    state: DomainState
+    reason: int
+    persistent: bool
+    autostart: bool
+    has_saved_image: bool
+    snapshot_count: int
+    definition: Definition | None = None
+    agent_connected: bool | None = None
+    cpu_time_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One address of a guest's interface, as its agent reports it."""
+
+    interface: str
+    mac: str
+    address: str
+    prefix: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What a host says about itself. Memory in bytes."""
+
+    hostname: str
+    libvirt_version: str
+    hypervisor_version: str
+    cpus: int
+    cpu_model: str
+    memory_bytes: int
+    capabilities_xml: str = field(repr=False, default="")
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """How far the running job of a domain is (virDomainGetJobStats). Bytes; both 0 when libvirt does not say."""
+
+    operation: str
+    processed_bytes: int
+    total_bytes: int
+
+    @property
+    def percent(self) -> int:
+        """Progress from 0 to 100, 0 when the total is unknown."""
+        return min(100, self.processed_bytes * 100 // self.total_bytes) if self.total_bytes else 0

@@ -1,0 +1,225 @@
+"""What libvirt's error numbers mean: the one mapping to our errors. Numbers are compared, never message texts."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+
+import libvirt
+
+from hypervisor.errors import (
+    AgentUnavailable,
+    BadDefinition,
+    DomainBusy,
+    DomainInWrongState,
+    DomainNotFound,
+    HostUnreachable,
+    HypervisorError,
+    NoSpace,
+    NotSupported,
+    OperationAborted,
+    PermissionDenied,
+)
+
+Meaning = tuple[type[HypervisorError], str]
+Meanings = Mapping[int, Meaning]
+
+UNREACHABLE: Meaning = (HostUnreachable, "The host does not answer. It is tried again all the time.")
+_REFUSED_LOGIN: Meaning = (
+    HostUnreachable,
+    "The host answers, but refuses the portal's login. An administrator has to check how the portal connects to it.",
+)
+_DENIED: Meaning = (
+    PermissionDenied,
+    "The host does not let the portal do this. An administrator has to allow it there.",
+)
+_NOT_FOUND: Meaning = (DomainNotFound, "The host does not know this machine any more.")
+_FULL: Meaning = (
+    NoSpace,
+    "The host's storage is full. Delete what is not needed there, or ask an administrator, and try again.",
+)
+_UNSUPPORTED: Meaning = (NotSupported, "This host or this machine cannot do that.")
+_REFUSED_XML: Meaning = (BadDefinition, "The host does not accept this definition.")
+_NO_AGENT: Meaning = (
+    AgentUnavailable,
+    "The guest agent does not answer. Is it installed in the machine, and does it run?",
+)
+_NO_AGENT_CHANNEL: Meaning = (
+    AgentUnavailable,
+    "This machine has no channel for a guest agent. An administrator can add one to its definition.",
+)
+_PROCESS_ENDED: Meaning = (
+    DomainInWrongState,
+    "The machine's process on the host ended in the middle of this. Look at the machine's state and try again.",
+)
+_FAILED: Meaning = (HypervisorError, "The host could not do it. Its own words are kept with the operation.")
+
+_BY_CODE: Meanings = {
+    libvirt.VIR_ERR_NO_MEMORY: (HypervisorError, "The host has no memory left. Try again when other machines are off."),
+    libvirt.VIR_ERR_NO_SUPPORT: _UNSUPPORTED,
+    libvirt.VIR_ERR_INVALID_ARG: _UNSUPPORTED,  # also said of flags that this libvirt does not know
+    libvirt.VIR_ERR_UNKNOWN_HOST: UNREACHABLE,
+    libvirt.VIR_ERR_NO_CONNECT: UNREACHABLE,
+    libvirt.VIR_ERR_INVALID_CONN: UNREACHABLE,
+    libvirt.VIR_ERR_INVALID_DOMAIN: _NOT_FOUND,
+    libvirt.VIR_ERR_OS_TYPE: _REFUSED_XML,
+    libvirt.VIR_ERR_NO_KERNEL: _REFUSED_XML,
+    libvirt.VIR_ERR_NO_ROOT: _REFUSED_XML,
+    libvirt.VIR_ERR_NO_SOURCE: _REFUSED_XML,
+    libvirt.VIR_ERR_NO_TARGET: _REFUSED_XML,
+    libvirt.VIR_ERR_NO_NAME: _REFUSED_XML,
+    libvirt.VIR_ERR_NO_OS: _REFUSED_XML,
+    libvirt.VIR_ERR_NO_DEVICE: _REFUSED_XML,
+    libvirt.VIR_ERR_XML_ERROR: _REFUSED_XML,
+    libvirt.VIR_ERR_XML_DETAIL: _REFUSED_XML,
+    libvirt.VIR_ERR_XML_INVALID_SCHEMA: _REFUSED_XML,
+    libvirt.VIR_ERR_INVALID_MAC: _REFUSED_XML,
+    libvirt.VIR_ERR_DOM_EXIST: (BadDefinition, "The host already has a machine of this name or UUID."),
+    libvirt.VIR_ERR_OPERATION_DENIED: _DENIED,
+    libvirt.VIR_ERR_ACCESS_DENIED: _DENIED,
+    libvirt.VIR_ERR_AUTH_FAILED: _DENIED,
+    libvirt.VIR_ERR_AUTH_CANCELLED: _DENIED,
+    libvirt.VIR_ERR_AUTH_UNAVAILABLE: _DENIED,
+    libvirt.VIR_ERR_GNUTLS_ERROR: UNREACHABLE,
+    libvirt.VIR_ERR_SSH: UNREACHABLE,
+    libvirt.VIR_ERR_LIBSSH: UNREACHABLE,
+    libvirt.VIR_ERR_NO_SERVER: UNREACHABLE,
+    libvirt.VIR_ERR_NO_CLIENT: UNREACHABLE,
+    libvirt.VIR_ERR_NO_HOSTNAME: UNREACHABLE,
+    libvirt.VIR_ERR_NO_DOMAIN: _NOT_FOUND,
+    libvirt.VIR_ERR_OPERATION_INVALID: (
+        DomainInWrongState,
+        "The machine's state does not allow this. It may have changed a moment ago; look at it and try again.",
+    ),
+    libvirt.VIR_ERR_CONFIG_UNSUPPORTED: (
+        NotSupported,
+        "The machine's definition asks for something that this host cannot do. An administrator has to change it.",
+    ),
+    libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED: _UNSUPPORTED,
+    libvirt.VIR_ERR_OPERATION_UNSUPPORTED: _UNSUPPORTED,
+    libvirt.VIR_ERR_CPU_INCOMPATIBLE: (
+        NotSupported,
+        "This host's processor lacks what the machine needs. An administrator has to change the machine's processor.",
+    ),
+    libvirt.VIR_ERR_OPERATION_TIMEOUT: (
+        DomainBusy,
+        "The machine is busy with another job, or its process on the host does not answer. Try again, or force it off.",
+    ),
+    libvirt.VIR_ERR_RESOURCE_BUSY: (
+        DomainBusy,
+        "Something that the machine needs is in use. Try again in a moment.",
+    ),
+    libvirt.VIR_ERR_BLOCK_COPY_ACTIVE: (
+        DomainBusy,
+        "A disk of the machine is being copied. Try again when that is done.",
+    ),
+    libvirt.VIR_ERR_OPERATION_ABORTED: (OperationAborted, "It was cancelled before it was done."),
+    libvirt.VIR_ERR_AGENT_UNRESPONSIVE: _NO_AGENT,
+    libvirt.VIR_ERR_AGENT_UNSYNCED: _NO_AGENT,
+    libvirt.VIR_ERR_NO_STORAGE_POOL: (
+        HypervisorError,
+        "The storage pool that the machine needs is not there. An administrator has to look at the host.",
+    ),
+    libvirt.VIR_ERR_NO_STORAGE_VOL: (
+        HypervisorError,
+        "A disk of the machine is not there. An administrator has to look at the host's storage.",
+    ),
+    libvirt.VIR_ERR_NO_NETWORK: (
+        HypervisorError,
+        "The network that the machine needs is not there. An administrator has to look at the host.",
+    ),
+    libvirt.VIR_ERR_HOOK_SCRIPT_FAILED: (
+        HypervisorError,
+        "The host's own script refused it. An administrator has to look at the host.",
+    ),
+    libvirt.VIR_ERR_DEVICE_MISSING: (HypervisorError, "The machine has no such device."),
+    libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT: (HypervisorError, "The machine has no such snapshot any more."),
+}
+"""What libvirt's error numbers mean; numbers that are not here mean `_FAILED`."""
+
+_BY_ERRNO: Meanings = {
+    errno.ENOENT: (
+        HypervisorError,
+        "Something that the machine needs is not on its host. An administrator has to look at the host.",
+    ),
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.ECONNRESET: _PROCESS_ENDED,
+    errno.EPIPE: _PROCESS_ENDED,
+    errno.ENOMEM: _BY_CODE[libvirt.VIR_ERR_NO_MEMORY],
+}
+"""What the operating system's numbers mean where libvirt passes one on (VIR_ERR_SYSTEM_ERROR)."""
+
+_BY_CODE_OPENING: Meanings = {
+    **{number: _REFUSED_LOGIN for number, meaning in _BY_CODE.items() if meaning is _DENIED},
+    libvirt.VIR_ERR_NO_CONNECT: (
+        HostUnreachable,
+        "The host's libvirt URI cannot be understood. An administrator has to correct it.",
+    ),
+}
+"""While a connection is opened, whatever else goes wrong means that the host does not answer."""
+
+DEFINING: Meanings = {
+    libvirt.VIR_ERR_OPERATION_FAILED: (
+        BadDefinition,
+        "The host does not accept this definition: it contradicts a machine that is there, in name or UUID.",
+    ),
+    libvirt.VIR_ERR_INVALID_ARG: _REFUSED_XML,
+    libvirt.VIR_ERR_INTERNAL_ERROR: _REFUSED_XML,
+    libvirt.VIR_ERR_SYSTEM_ERROR: _REFUSED_XML,
+}
+"""What some numbers mean while XML is handed over, in addition."""
+
+STARTING: Meanings = {
+    libvirt.VIR_ERR_INTERNAL_ERROR: (
+        HypervisorError,
+        "The machine's process did not start: the host may lack memory, or something that the definition names. "
+        "An administrator has to look at the host's own words.",
+    ),
+}
+"""What some numbers mean while a domain is started, in addition."""
+
+SAVING: Meanings = {
+    libvirt.VIR_ERR_OPERATION_FAILED: (
+        HypervisorError,
+        "The machine could not be saved. The host's storage may be full: make room there, or ask an administrator.",
+    ),
+}
+"""What some numbers mean while memory is written to a file, in addition: libvirt has none for a full disk here."""
+
+AGENT: Meanings = {
+    libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED: _NO_AGENT_CHANNEL,
+    libvirt.VIR_ERR_CONFIG_UNSUPPORTED: _NO_AGENT_CHANNEL,
+    libvirt.VIR_ERR_OPERATION_TIMEOUT: _NO_AGENT,
+}
+"""What some numbers mean while the guest agent is asked, in addition."""
+
+
+def from_libvirt(error: libvirt.libvirtError, meanings: Meanings | None = None) -> HypervisorError:
+    """Return our error for libvirt's. The only place that knows what libvirt's numbers mean.
+
+    Args:
+        error: what libvirt raised.
+        meanings: what numbers mean in this kind of call, before their general meaning: DEFINING, STARTING, SAVING or
+            AGENT.
+    """
+    code = error.get_error_code()
+    kind, sentence = _meaning(error, code, meanings or {})
+    return kind(sentence, code=code, text=error.get_error_message() or str(error))
+
+
+def unreachable(error: libvirt.libvirtError) -> HypervisorError:
+    """Return the HostUnreachable for an error of a connection that cannot be opened or has just died."""
+    code = error.get_error_code()
+    kind, sentence = _BY_CODE_OPENING.get(code, UNREACHABLE)
+    return kind(sentence, code=code, text=error.get_error_message() or str(error))
+
+
+def _meaning(error: libvirt.libvirtError, code: int | None, meanings: Meanings) -> Meaning:
+    if code is None:
+        return _FAILED
+    if code == libvirt.VIR_ERR_SYSTEM_ERROR and code not in meanings:
+        return _BY_ERRNO.get(error.get_int1(), _FAILED)
+    return meanings.get(code) or _BY_CODE.get(code, _FAILED)

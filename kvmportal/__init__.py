@@ -1,0 +1,1 @@
+"""Wiring only: environment, settings, URLs, the API object, the ASGI and Celery applications."""

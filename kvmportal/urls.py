@@ -1,0 +1,22 @@
+"""Every URL of the portal."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from kvmportal import health
+from kvmportal.api import api
+
+urlpatterns = [
+    path("", include("lifecycle.urls")),
+    path("", include("consoles.urls")),
+    path("", include("people.urls")),
+    path("api/v1/", api.urls),
+    path("admin/", admin.site.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]
+
+handler400 = "kvmportal.errors.bad_request"
+handler404 = "kvmportal.errors.not_found"

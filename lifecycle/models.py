@@ -1,0 +1,106 @@
+"""Operation rows."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from machines.models import Machine
+
+
+class Status(models.TextChoices):
+    """Where an operation is on its way."""
+
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+    INTERRUPTED = "interrupted", _("interrupted")
+
+
+OPEN = (Status.QUEUED, Status.RUNNING)
+
+
+class OperationQuerySet(models.QuerySet["Operation"]):
+    """Rows of operations."""
+
+    def with_machine(self) -> Self:
+        """Bring machine, host and who asked along in the same query, but not the machine's XML."""
+        rows = self.select_related("machine__host", "requested_by")
+        return rows.defer("machine__definition_xml", "machine__description")
+
+
+class Operation(models.Model):
+    """One thing asked of one machine.
+
+    queued -> running -> succeeded | failed | cancelled
+    queued -> cancelled, when cancelled or pre-empted before a worker took it
+    running -> interrupted, when its worker died and the host could not say how it ended
+    running, waiting -> succeeded by the watcher's news | failed by its deadline | cancelled
+    Moves only by compare-and-swap (`lifecycle.operations.advance`), so two workers cannot both run it.
+    One open operation for each machine, but for a force off that pre-empts one (which is then marked preempted).
+    """
+
+    machine = models.ForeignKey(Machine, models.CASCADE, related_name="operations", verbose_name=_("machine"))
+    kind = models.CharField(_("operation"), max_length=32)
+    parameters = models.JSONField(_("parameters"), default=dict, blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="operations",
+        verbose_name=_("requested by"),
+    )
+    status = models.CharField(_("status"), max_length=12, choices=Status.choices, default=Status.QUEUED)
+    progress = models.PositiveSmallIntegerField(_("progress"), default=0, help_text=_("Percent"))
+    processed_bytes = models.PositiveBigIntegerField(default=0)
+    total_bytes = models.PositiveBigIntegerField(default=0)
+    message = models.CharField(_("message"), max_length=500, blank=True)
+    error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    error_text = models.TextField(_("libvirt's words"), blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True, db_index=True)
+    started_at = models.DateTimeField(_("started"), null=True)
+    finished_at = models.DateTimeField(_("finished"), null=True)
+
+    waiting = models.BooleanField(default=False)
+    """The call was made; news or the deadline finishes the row. No worker holds it."""
+    deadline = models.DateTimeField(null=True)
+    cancel_requested = models.BooleanField(default=False)
+    preempted = models.BooleanField(default=False)
+    """A force off is on its way; this row no longer counts as the machine's one open operation."""
+    worker = models.CharField(max_length=64, blank=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    """When it was last handed to the broker."""
+    version = models.PositiveBigIntegerField(default=1)
+
+    objects = OperationQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        verbose_name = _("operation")
+        verbose_name_plural = _("operations")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["machine"],
+                condition=Q(status__in=OPEN, preempted=False),
+                name="one_open_operation_for_each_machine",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["machine", "-id"], name="operation_history"),
+            models.Index(fields=["status"], condition=Q(status__in=OPEN), name="operation_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.machine_id}"
+
+    def get_absolute_url(self) -> str:
+        """Return the operation's own page."""
+        return reverse("lifecycle:operation", args=[self.pk])

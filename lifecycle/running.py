@@ -1,0 +1,238 @@
+"""Carrying an operation out, in a worker: take the row, call libvirt, write truthfully how it ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from hypervisor.domain import Domain
+from hypervisor.errors import DomainNotFound, HostUnreachable, HypervisorError, OperationAborted
+from hypervisor.states import State
+from lifecycle import news
+from lifecycle.connections import Purpose, domain_of, verdict_on_host
+from lifecycle.following import follow
+from lifecycle.models import Operation, Status
+from lifecycle.operations import advance, preempted_sentence
+from lifecycle.outcomes import AIMS, Ending, broken, cancelled, failed, succeeded
+from lifecycle.pulse import DEAD_AFTER, WORKER, pulse
+from machines import mirror, reread
+from machines.access import right_over
+from machines.models import Machine
+from machines.operation_table import TABLE, Queue
+
+log = logging.getLogger(__name__)
+
+MIRROR_PATIENCE = 1.0
+"""Seconds an operation that is done waits for the mirror to show it, so that whoever sees it succeed may ask the next
+one at once. With a watcher at work the state is there before libvirt's call returns."""
+PREEMPTED_PATIENCE = 2.0
+"""Seconds a force off waits for the operation it pre-empted, before it acts regardless."""
+ABORT_AFTER = 0.8
+"""Seconds after which it aborts a pre-empted save itself: a living worker does so within half a second."""
+
+LOST = None
+"""In place of an Ending: the row goes on without this worker (it waits for news, or the host is asked later)."""
+
+
+def run(operation_id: int) -> None:
+    """Carry out a queued operation; return quietly when it is gone or somebody else has taken it."""
+    queued = Operation.objects.with_machine().filter(pk=operation_id, status=Status.QUEUED).first()
+    if queued is None:
+        return
+    now = timezone.now()
+    taken = advance(queued, status=Status.RUNNING, started_at=now, worker=WORKER, heartbeat_at=now)
+    if taken is None:
+        return
+    with pulse.holding(taken.pk):
+        if ending := _no_longer_allowed(taken) or _carry_out(taken):
+            finish(taken, ending)
+
+
+def _no_longer_allowed(operation: Operation) -> Ending | None:
+    """Call off what somebody asked who has lost the right to it while it was queued."""
+    person = operation.requested_by
+    if person and person.is_active and right_over(person, operation.machine) >= TABLE[operation.kind].right:
+        return None
+    return cancelled(_("Whoever asked for this may not do it any more."))
+
+
+def finish(operation: Operation, ending: Ending) -> None:
+    """Write the end of an operation that this process holds."""
+    if advance(operation, where=Q(worker=WORKER), **ending.changes) is None:
+        log.warning("Operation %s was ended by somebody else before this worker could", operation.pk)
+
+
+def _carry_out(operation: Operation) -> Ending | None:
+    try:
+        ending = _ACTS.get(operation.kind, _simply)(operation)
+        reread.ask(operation.machine)
+        if ending and ending.status == Status.SUCCEEDED:
+            _wait_for_mirror(operation)
+        return ending
+    except HypervisorError as error:
+        reread.ask(operation.machine)
+        return _ending_of_error(operation, error)
+    except DatabaseFailure:
+        log.exception(
+            "Operation %s (%s): the database failed; its host is asked how it ended", operation.pk, operation.kind
+        )
+        return LOST
+    except Exception:
+        log.exception("Operation %s (%s) failed", operation.pk, operation.kind)
+        return broken()
+
+
+def _ending_of_error(operation: Operation, error: HypervisorError) -> Ending | None:
+    log.info("Operation %s (%s): %s", operation.pk, operation.kind, error)
+    flags = Operation.objects.filter(pk=operation.pk).values_list("preempted", "cancel_requested").first()
+    preempted, cancel_requested = flags or (False, False)
+    if preempted:
+        return cancelled(preempted_sentence())
+    if cancel_requested and isinstance(error, OperationAborted):
+        return cancelled(_("Cancelled. The machine goes on as it was."))
+    return failed(error)
+
+
+def _wait_for_mirror(operation: Operation) -> None:
+    """Return when the mirror shows what this operation did, or after a moment."""
+    aim = AIMS.get(operation.kind)
+    until = time.monotonic() + MIRROR_PATIENCE
+    mirrored = Machine.objects.filter(pk=operation.machine_id, state__in=aim or ())
+    while aim and not mirrored.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def _simply(operation: Operation) -> Ending | None:
+    """Make the one call of a kind that needs no more than that."""
+    purpose = Purpose.LONG if _is_long(operation) else Purpose.QUICK
+    domain = domain_of(operation.machine, purpose)
+    return _called(operation, lambda: _VERBS[operation.kind](domain))
+
+
+def _called(operation: Operation, call: Callable[[], None]) -> Ending | None:
+    """Make a call; when the host is lost in the middle of it, leave the row to `lifecycle.reconcile`, which asks it."""
+    try:
+        call()
+    except HostUnreachable as error:
+        log.warning("Operation %s (%s): the host was lost during the call: %s", operation.pk, operation.kind, error)
+        sentence = _("Its host stopped answering. It is asked how this ended as soon as it does.")
+        advance(
+            operation,
+            where=Q(worker=WORKER),
+            worker="",
+            heartbeat_at=timezone.now() - DEAD_AFTER,
+            message=sentence,
+            error_text=error.text,
+        )
+        return LOST
+    return succeeded()
+
+
+def _is_long(operation: Operation) -> bool:
+    return TABLE[operation.kind].queue is Queue.LONG or operation.machine.state == State.SAVED
+
+
+def _save(operation: Operation) -> Ending | None:
+    domain = domain_of(operation.machine, Purpose.LONG)
+    return _called(operation, lambda: follow(operation, domain.save_managed))
+
+
+def _reset(operation: Operation) -> Ending | None:
+    ending = _simply(operation)
+    if ending:
+        mirror.clear_notes(operation.machine.uuid)
+    return ending
+
+
+def _ask_guest(operation: Operation) -> Ending | None:
+    """Ask the guest to shut down or reboot; from then on the row waits without a worker."""
+    domain = domain_of(operation.machine, Purpose.QUICK)
+    ask = domain.shutdown if operation.kind == "shutdown" else domain.reboot
+    if (ending := _called(operation, lambda: ask(operation.parameters["mode"]))) is LOST:
+        return ending
+    if operation.kind == "shutdown":
+        mirror.note_shutdown_asked(operation.machine.uuid)
+    deadline = timezone.now() + timedelta(seconds=settings.SHUTDOWN_LIMIT)
+    waiting = advance(operation, where=Q(worker=WORKER, cancel_requested=False), waiting=True, deadline=deadline)
+    if waiting is None:
+        return _called_off(operation)
+    news.settle(waiting)
+    return LOST
+
+
+def _called_off(operation: Operation) -> Ending:
+    """Return the end of a shutdown or reboot that was cancelled while the guest was being asked."""
+    if Operation.objects.filter(pk=operation.pk, preempted=True).exists():
+        return cancelled(preempted_sentence())
+    mirror.clear_notes(operation.machine.uuid)
+    return cancelled(_("No longer waited for. The guest was asked already and may still do it."))
+
+
+def _keep_running(operation: Operation) -> Ending | None:
+    """Forget that a shutdown is overdue; a machine that libvirt itself holds in the middle of one cannot go on."""
+    mirror.clear_notes(operation.machine.uuid)
+    if verdict_on_host(operation.machine).state is State.DYING:
+        sentence = _("Its guest has shut down but its process has not ended. Reset it, or force it off.")
+        return Ending(Status.FAILED, sentence, "domain_in_wrong_state")
+    return succeeded()
+
+
+def _destroy(operation: Operation) -> Ending | None:
+    domain = domain_of(operation.machine, Purpose.QUICK)
+    _make_way(operation, domain)
+    try:
+        return _called(operation, domain.destroy)
+    except DomainNotFound:
+        raise
+    except HypervisorError:
+        mirror.note_overdue(operation.machine.uuid)  # it should be off and is not: dying
+        raise
+
+
+def _make_way(operation: Operation, domain: Domain) -> None:
+    """Give the pre-empted operation's worker a moment to end it, abort its job if it does not, and go on regardless."""
+    began = time.monotonic()
+    asked = False
+    while (kinds := _preempted_kinds(operation)) and time.monotonic() < began + PREEMPTED_PATIENCE:
+        if not asked and "save" in kinds and time.monotonic() > began + ABORT_AFTER:
+            threading.Thread(target=_abort, args=[domain], daemon=True).start()  # it may wait for the domain's job
+            asked = True
+        time.sleep(0.05)
+
+
+def _preempted_kinds(operation: Operation) -> set[str]:
+    rows = Operation.objects.filter(machine=operation.machine_id, status=Status.RUNNING, preempted=True)
+    return set(rows.values_list("kind", flat=True))
+
+
+def _abort(domain: Domain) -> None:
+    try:
+        domain.abort_job()
+    except HypervisorError as error:
+        log.info("The job in the way could not be aborted: %s", error)
+
+
+_VERBS: dict[str, Callable[[Domain], None]] = {
+    "start": Domain.start,
+    "restore": Domain.start,
+    "suspend": Domain.suspend,
+    "resume": Domain.resume,
+    "reset": Domain.reset,
+}
+_ACTS: dict[str, Callable[[Operation], Ending | None]] = {
+    "shutdown": _ask_guest,
+    "reboot": _ask_guest,
+    "save": _save,
+    "reset": _reset,
+    "keep-running": _keep_running,
+    "destroy": _destroy,
+}

@@ -1,0 +1,139 @@
+"""What one person sees of a machine: its row, their right, what runs on it, and a button for each operation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from hypervisor.states import ACTIVE_STATES, State
+from lifecycle.models import Operation
+from lifecycle.operations import open_operations
+from machines.access import Person, Right, rights_over
+from machines.models import Machine
+from machines.operation_table import SUGGESTED, TABLE, Kind, Refusal, RefusalCode, refusal
+
+_ANY = UUID(int=0)
+_RIGHT_WORDS = {
+    Right.SEE: gettext_lazy("helpdesk: see its state"),
+    Right.VIEW: gettext_lazy("viewer: see its state and screen"),
+    Right.OPERATE: gettext_lazy("operator: run it and use its screen"),
+    Right.OWN: gettext_lazy("owner: everything"),
+    Right.ADMIN: gettext_lazy("administrator: everything"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """One operation, and why it is not possible now (None when it is)."""
+
+    kind: Kind
+    refusal: Refusal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One machine as one person sees it. `operation` is the open one, if any; `url` is the machine's page."""
+
+    machine: Machine
+    right: Right
+    operation: Operation | None
+    url: str
+
+    @property
+    def attributes(self) -> SafeString:
+        """Return what scripts read from a machine's row or page (the contract's data-machine and data-state too)."""
+        machine = self.machine
+        unreachable = "" if machine.host.reachable else ' data-reachable="0"'
+        return mark_safe(  # noqa: S308  # numbers and words of ours only
+            f'data-machine="{machine.uuid}" data-state="{State(machine.state)}" data-version="{machine.version}"'
+            f' data-right="{int(self.right)}" data-host="{machine.host_id}"{unreachable}',
+        )
+
+    @property
+    def may_look(self) -> bool:
+        """Whether this person may open its screen at all."""
+        return self.right >= Right.VIEW
+
+    @property
+    def operates(self) -> bool:
+        """Whether this person may ask for operations."""
+        return self.right >= Right.OPERATE
+
+    @property
+    def owns(self) -> bool:
+        """Whether this person has the rights of an owner."""
+        return self.right >= Right.OWN
+
+    @property
+    def right_words(self) -> str:
+        """What this person's right lets them do."""
+        return str(_RIGHT_WORDS[self.right])
+
+    @property
+    def shows_console(self) -> bool:
+        """Whether there is a picture now that the console can show, and this person may see it."""
+        return self.may_look and not self.why_no_console and self.machine.state in ACTIVE_STATES
+
+    @property
+    def why_no_console(self) -> str:
+        """Why the browser's console cannot show its display in any state; empty when it can."""
+        displays = self.machine.graphics
+        if "vnc" in displays:
+            return ""
+        if not displays:
+            return _("It has no display.")
+        return _("Its display is %(display)s; the browser console speaks VNC for now.") % {
+            "display": ", ".join(displays).upper()
+        }
+
+    @property
+    def buttons(self) -> list[Button]:
+        """Every operation, in the order of a machine's life."""
+        return [self._button(kind) for kind in TABLE.values()]
+
+    @property
+    def suggested(self) -> list[Button]:
+        """The one or two operations that make sense next."""
+        return [self._button(TABLE[name]) for name in SUGGESTED[State(self.machine.state)]]
+
+    @property
+    def obstacle(self) -> Refusal | None:
+        """What stands in the way of most operations, whatever the state: the right, the host, another operation."""
+        found = [button.refusal for button in self.buttons if button.refusal]
+        return next((refusal for refusal in found if refusal.code is not RefusalCode.STATE), None)
+
+    def _button(self, kind: Kind) -> Button:
+        found = refusal(
+            kind,
+            state=State(self.machine.state),
+            right=self.right,
+            host_reachable=self.machine.host.reachable,
+            in_the_way=TABLE.get(self.operation.kind) if self.operation else None,
+        )
+        return Button(kind, found)
+
+
+def sights(person: Person, machines: Sequence[Machine]) -> list[Sight]:
+    """Return these machines as this person sees them, in this order; those they may not see are left out.
+
+    A constant number of queries, if host and owner came with the machines.
+    """
+    uuids = [machine.uuid for machine in machines]
+    rights, running = rights_over(person, uuids), open_operations(uuids)
+    url = reverse("lifecycle:machine", args=[_ANY])  # once: fifty times it would be a tenth of the list
+    return [
+        Sight(machine, rights[machine.uuid], running.get(machine.uuid), url.replace(str(_ANY), str(machine.uuid)))
+        for machine in machines
+        if machine.uuid in rights
+    ]
+
+
+def sight(person: Person, machine: Machine) -> Sight:
+    """Return one machine as someone who may see it sees it."""
+    return sights(person, [machine])[0]

@@ -1,0 +1,176 @@
+"""Pages: the list of machines, a machine, the operations asked of it. Views guard, act, answer."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from lifecycle import operations as asking
+from lifecycle.history import operation_or_404
+from lifecycle.history_page import HistoryPage
+from lifecycle.list_page import ListPage
+from lifecycle.sight import sight
+from machines.access import Right, machine_or_404
+from machines.models import Machine
+from machines.operation_table import TABLE, Kind
+from machines.refused import Refused
+
+
+@never_cache
+@require_safe
+@login_required
+def machines(request: HttpRequest) -> HttpResponse:
+    """Show the machines this person sees."""
+    try:
+        context: dict[str, Any] = {"list": ListPage(request.user, request.GET)}
+    except Refused as refused:
+        return render(request, "lifecycle/bad_filter.html", {"refused": refused}, status=refused.status)
+    return _whole_or_part(request, "lifecycle/machines.html", "lifecycle/machine_table.html", context)
+
+
+@never_cache
+@require_safe
+@login_required
+def machine(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Show a machine: state, operations, facts."""
+    return _machine_page(request, uuid, "overview")
+
+
+@never_cache
+@require_safe
+@login_required
+def machine_history(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Show what was asked of a machine."""
+    found = machine_or_404(request.user, uuid)
+    try:
+        history = HistoryPage(request.user, request.GET, of=found)
+    except Refused as refused:
+        return render(request, "lifecycle/bad_filter.html", {"refused": refused}, status=refused.status)
+    if request.headers.get("HX-Request"):
+        return render(request, "lifecycle/operation_table.html", {"history": history})
+    return _machine_page(request, uuid, "history", history=history)
+
+
+@never_cache
+@require_safe
+@login_required
+def machine_definition(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Show a machine's definition to its owners."""
+    return _machine_page(request, uuid, "definition", needed=Right.OWN)
+
+
+@require_POST
+@login_required
+def request_operation(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
+    """Ask for an operation; one that destroys something is confirmed first."""
+    wanted = _kind_or_404(kind)
+    found = machine_or_404(request.user, uuid, wanted.right)
+    if wanted.loses and "confirm" not in request.POST:
+        return _ask_first(request, found, wanted)
+    try:
+        asking.request(found, kind, by=_user(request), parameters=_parameters(request, wanted))
+        messages.info(request, _("%(machine)s: “%(operation)s” is on its way.") % _names(found, wanted))
+    except Refused as refused:
+        messages.error(request, f"{found.name}: {refused.sentence}")
+    return redirect(_next(request, found.get_absolute_url()))
+
+
+@never_cache
+@require_safe
+@login_required
+def operations(request: HttpRequest) -> HttpResponse:
+    """Show the operations of the machines this person sees."""
+    try:
+        context = {"history": HistoryPage(request.user, request.GET)}
+    except Refused as refused:
+        return render(request, "lifecycle/bad_filter.html", {"refused": refused}, status=refused.status)
+    return _whole_or_part(request, "lifecycle/operations.html", "lifecycle/operation_table.html", context)
+
+
+@never_cache
+@require_safe
+@login_required
+def operation(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one operation: how it goes, or how it ended."""
+    found = operation_or_404(request.user, pk)
+    return render(
+        request, "lifecycle/operation.html", {"operation": found, "sight": sight(request.user, found.machine)}
+    )
+
+
+@require_POST
+@login_required
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Cancel an operation."""
+    found = operation_or_404(request.user, pk)
+    try:
+        asking.cancel(found, _user(request))
+    except Refused as refused:
+        messages.error(request, refused.sentence)
+    return redirect(_next(request, found.get_absolute_url()))
+
+
+def _machine_page(
+    request: HttpRequest, uuid: UUID, tab: str, *, needed: Right = Right.SEE, **context: Any
+) -> HttpResponse:
+    found = machine_or_404(request.user, uuid, needed)
+    return render(
+        request, f"lifecycle/machine_{tab}.html", {"sight": sight(request.user, found), "tab": tab, **context}
+    )
+
+
+def _whole_or_part(request: HttpRequest, whole: str, part: str, context: dict[str, Any]) -> HttpResponse:
+    """Answer the page, or only its list when a script on it asks for that."""
+    response = render(request, part if request.headers.get("HX-Request") else whole, context)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _ask_first(request: HttpRequest, found: Machine, kind: Kind) -> HttpResponse:
+    context = {
+        "machine": found,
+        "kind": kind,
+        "loses": str(kind.loses) % {"name": found.name},
+        "parameters": _parameters(request, kind),
+        "next": _next(request, found.get_absolute_url()),
+    }
+    return render(request, "lifecycle/confirm.html", context)
+
+
+def _kind_or_404(name: str) -> Kind:
+    if kind := TABLE.get(name):
+        return kind
+    raise Http404(_("There is no such operation."))
+
+
+def _parameters(request: HttpRequest, kind: Kind) -> dict[str, Any]:
+    """Return the operation's parameters from the form."""
+    return {"mode": request.POST["mode"]} if kind.modes and request.POST.get("mode") else {}
+
+
+def _names(found: Machine, kind: Kind) -> dict[str, str]:
+    return {"machine": found.name, "operation": str(kind.label)}
+
+
+def _next(request: HttpRequest, otherwise: str) -> str:
+    """Return where the form says to go on, if that is a page of ours."""
+    wanted = request.POST.get("next", "")
+    hosts, secure = {request.get_host()}, request.is_secure()
+    ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts=hosts, require_https=secure)
+    return wanted if wanted and ours else otherwise
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101  # login_required saw to it
+    return request.user

@@ -1,0 +1,254 @@
+"""Hosts and machines in the admin: hosts are named there, machines are given to their owners and shared."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.widgets import AutocompleteSelect, RelatedFieldWidgetWrapper
+from django.contrib.auth.models import User
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from hypervisor.states import State
+from machines.host_uri import check_uri
+from machines.models import Grant, Host, Machine
+
+
+class HostForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in its stubs
+    """A host's name, URI and whether it is watched."""
+
+    def clean_uri(self) -> str:
+        """Refuse what libvirt could not open or what would start programs."""
+        uri: str = self.cleaned_data["uri"].strip()
+        check_uri(uri)
+        return uri
+
+
+@admin.register(Host)
+class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A host is created by name and URI; everything else is what it says of itself."""
+
+    form = HostForm
+    actions = None
+    list_display = ("name", "uri", "enabled", "reachable", "seen_at", "machine_count", "last_error")
+    list_filter = ("enabled", "reachable")
+    search_fields = ("name", "uri", "hostname")
+    facts = (
+        "reachable",
+        "seen_at",
+        "last_error",
+        "hostname",
+        "libvirt_version",
+        "hypervisor_version",
+        "cpus",
+        "cpu_model",
+        "memory",
+    )
+    readonly_fields = facts
+
+    def get_fieldsets(self, request: HttpRequest, obj: Host | None = None) -> Any:
+        """Show the facts once there is a host that may have some."""
+        fields = (None, {"fields": ("name", "uri", "enabled")})
+        return (fields, (_("What it says of itself"), {"fields": self.facts})) if obj else (fields,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
+        """Count every host's machines in the same query."""
+        hosts: QuerySet[Host] = super().get_queryset(request).annotate(machines_here=Count("machines"))
+        return hosts
+
+    @admin.display(description=gettext_lazy("machines"), ordering="machines_here")
+    def machine_count(self, host: Host) -> int:
+        """Return how many machines the portal knows on this host."""
+        return int(getattr(host, "machines_here", 0))
+
+    @admin.display(description=gettext_lazy("memory"))
+    def memory(self, host: Host) -> str:
+        """Return the host's memory in GiB."""
+        return f"{host.memory_bytes / 2**30:.1f} GiB" if host.memory_bytes else "-"
+
+    def save_model(self, request: HttpRequest, obj: Host, form: forms.ModelForm, change: bool) -> None:  # type: ignore[type-arg]
+        """Write only what the form has: the watcher writes the facts at the same time."""
+        obj.save(update_fields=["name", "uri", "enabled"] if change else None)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Refuse, in words, to delete a host that has machines."""
+        host = self.get_object(request, object_id)
+        if host is None or not (number := host.machines.count()):
+            return super().delete_view(request, object_id, extra_context)
+        sentence = ngettext(
+            "The host %(host)s has %(number)s machine, so it is not deleted. Disable it, or let the machine be "
+            "undefined and forget it first.",
+            "The host %(host)s has %(number)s machines, so it is not deleted. Disable it, or let the machines be "
+            "undefined and forget them first.",
+            number,
+        )
+        self.message_user(request, sentence % {"host": host, "number": number}, messages.ERROR)
+        return redirect("admin:machines_host_change", host.pk)
+
+
+class GrantInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The people and groups a machine is shared with."""
+
+    model = Grant
+    extra = 1
+    autocomplete_fields = ("user", "group")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Leave out the buttons that would edit or delete the person."""
+        return _choice_only(super().formfield_for_dbfield(db_field, request, **kwargs))
+
+
+class NobodyOwnsIt(admin.SimpleListFilter):
+    """Machines that wait to be given to someone."""
+
+    title = gettext_lazy("owner")
+    parameter_name = "owned"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return the two choices beside “all”."""
+        return [("no", _("Nobody owns it")), ("yes", _("Somebody owns it"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Machine]) -> QuerySet[Machine]:
+        """Filter by the choice."""
+        return queryset.filter(owner__isnull=self.value() == "no") if self.value() else queryset
+
+
+class NewOwnerForm(forms.Form):
+    """Who is to own the ticked machines; empty for nobody."""
+
+    owner = forms.ModelChoiceField(
+        User.objects.filter(is_active=True),
+        required=False,
+        label=gettext_lazy("Owner"),
+        help_text=gettext_lazy("Leave it empty to take the machines from their owners."),
+        widget=AutocompleteSelect(Machine._meta.get_field("owner"), admin.site),
+    )
+
+
+@admin.register(Machine)
+class MachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Owner and grants are edited here; the rest mirrors libvirt and is only shown."""
+
+    list_display = ("name", "state", "host", "owner", "title", "state_since")
+    list_filter = ("state", "host", NobodyOwnsIt)
+    list_select_related = ("host", "owner")
+    list_per_page = 50
+    search_fields = ("name", "title", "owner__username")
+    ordering = ("name", "uuid")
+    autocomplete_fields = ("owner",)
+    inlines = (GrantInline,)
+    actions = ("give_to_someone",)
+    mirrored = (
+        "uuid",
+        "host",
+        "name",
+        "title",
+        "description",
+        "state",
+        "state_reason",
+        "state_since",
+        "persistent",
+        "autostart",
+        "has_saved_image",
+        "snapshot_count",
+        "agent_connected",
+        "vcpus",
+        "memory",
+        "video_model",
+        "graphics",
+        "addresses",
+        "conflict",
+    )
+    readonly_fields = mirrored
+    fieldsets = (
+        (None, {"fields": ("owner",)}),
+        (gettext_lazy("As libvirt has it"), {"fields": mirrored}),
+    )
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Leave out the buttons that would edit or delete the owner's account."""
+        return _choice_only(super().formfield_for_dbfield(db_field, request, **kwargs))
+
+    @admin.display(description=gettext_lazy("memory"))
+    def memory(self, machine: Machine) -> str:
+        """Return the machine's memory in MiB."""
+        return f"{machine.memory_bytes // 2**20} MiB"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Machine]:
+        """Leave the XML where it is: no page here shows it."""
+        return super().get_queryset(request).defer("definition_xml")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Machine], search_term: str
+    ) -> tuple[QuerySet[Machine], bool]:
+        """Find a machine by its whole UUID too."""
+        try:
+            return queryset.filter(pk=UUID(search_term.strip())), False
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Machines appear when libvirt has them."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Machine | None = None) -> bool:
+        """Only what libvirt does not know any more may be forgotten, one by one."""
+        forgettable = obj is not None and obj.state == State.UNDEFINED
+        return forgettable and super().has_delete_permission(request, obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Let a forgotten machine take its operations and console sessions along, which nobody may delete by hand."""
+        to_delete, counts, _lacking, protected = super().get_deleted_objects(objs, request)
+        return to_delete, counts, set(), protected
+
+    def save_model(self, request: HttpRequest, obj: Machine, form: forms.ModelForm, change: bool) -> None:  # type: ignore[type-arg]
+        """Write the owner and nothing else: the watcher writes the mirrored columns at the same time."""
+        if "owner" in form.changed_data:
+            obj.save(update_fields=["owner"])
+
+    @admin.action(description=gettext_lazy("Give to someone…"), permissions=["change"])
+    def give_to_someone(self, request: HttpRequest, queryset: QuerySet[Machine]) -> HttpResponse | None:
+        """Ask for the new owner of the ticked machines, then give them."""
+        form = NewOwnerForm(request.POST if "give" in request.POST else None)
+        if form.is_valid():
+            return self._give(request, queryset, form.cleaned_data["owner"])
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Give machines to someone"),
+            "opts": self.opts,
+            "media": self.media + form.media,
+            "form": form,
+            "machines": queryset,
+            "ticked": request.POST.getlist(ACTION_CHECKBOX_NAME),
+            "across": request.POST.get("select_across", "0"),
+        }
+        return TemplateResponse(request, "admin/machines/machine/give.html", context)
+
+    def _give(self, request: HttpRequest, machines: QuerySet[Machine], owner: User | None) -> HttpResponse:
+        number = 0
+        for machine in machines:
+            machine.owner = owner
+            machine.save(update_fields=["owner"])
+            self.log_change(request, machine, [{"changed": {"fields": ["owner"]}}])
+            number += 1
+        words = {"number": number, "owner": owner or _("nobody")}
+        sentence = ngettext(
+            "%(number)s machine now belongs to %(owner)s.", "%(number)s machines now belong to %(owner)s.", number
+        )
+        self.message_user(request, sentence % words, messages.SUCCESS)
+        return redirect(request.get_full_path())
+
+
+def _choice_only(field: Any) -> Any:
+    """Let a form field choose a person or group, not make, change or delete one."""
+    if isinstance(getattr(field, "widget", None), RelatedFieldWidgetWrapper):
+        field.widget = field.widget.widget
+    return field

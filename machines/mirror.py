@@ -1,0 +1,257 @@
+"""The one writer of what mirrors libvirt: the columns of `Machine` and `Host` that no person edits.
+
+Readings come only from the watcher that holds the host's lease (checked inside each transaction), so that an old
+reading never overwrites a newer one. Portal facts (a shutdown was asked) may come from any process; they are columns
+of their own, and the watcher is asked to read again. After the commit everybody concerned is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import prefetch_related_objects
+from django.utils import timezone
+
+from hypervisor.readings import Address, HostFacts, Reading
+from hypervisor.states import ACTIVE_STATES, State
+from machines import leases, push, reread
+from machines.access import people_who_see_any
+from machines.leases import HeldLease
+from machines.models import Host, Machine
+from machines.reflection import UNSEEN, Moment, address_values, forget, reflect
+from machines.row_updates import update_rows
+from machines.signals import machine_changed
+
+LISTED = frozenset(
+    {
+        "name",
+        "title",
+        "state",
+        "persistent",
+        "autostart",
+        "has_saved_image",
+        "snapshot_count",
+        "memory_bytes",
+        "addresses",
+        "host",
+    },
+)
+"""Fields by which lists are searched, filtered or sorted."""
+
+log = logging.getLogger(__name__)
+Changes = dict[Machine, set[str]]
+
+
+def apply(
+    held: HeldLease,
+    readings: Sequence[Reading],
+    *,
+    complete: bool = False,
+    rebooted: Collection[UUID] = (),
+    quiet: Mapping[UUID, bool] | None = None,
+) -> list[Machine]:
+    """Write what libvirt says into the rows of one host, in one transaction; return the machines that changed.
+
+    Args:
+        held: the lease under which it was read.
+        readings: what was read.
+        complete: `readings` is every domain of the host: machines that are missing become `undefined`.
+        rebooted: machines whose guest rebooted or was reset since they were last read.
+        quiet: which machines used next to no vCPU time lately; those not in it keep what is stored.
+
+    Raises:
+        LeaseLost: another watcher has taken the host over; nothing was written.
+    """
+    now, idle_after, quiet = timezone.now(), timedelta(seconds=settings.IDLE_AFTER), quiet or {}
+    with transaction.atomic():
+        host = leases.check(held)
+        rows = _rows_of_host(host, readings) if complete else _rows(host, (reading.uuid for reading in readings))
+        changes: Changes = {}
+        for reading in readings:
+            machine = rows.get(reading.uuid) or Machine(uuid=reading.uuid, host=host)
+            changes[machine] = _claim(machine, host)
+            if machine.host_id == host.pk:
+                moment = Moment(now, idle_after, reading.uuid in rebooted, quiet.get(reading.uuid))
+                changes[machine] |= reflect(machine, reading, moment)
+        if complete:
+            changes |= _without(host, rows, {reading.uuid for reading in readings}, now)
+            Host.objects.filter(pk=host.pk).update(seen_at=now)
+        return _write(changes, locked=not complete)
+
+
+def gone(held: HeldLease, uuids: Iterable[UUID]) -> list[Machine]:
+    """Mark machines of this host as `undefined`: libvirt does not know them any more.
+
+    Raises:
+        LeaseLost: another watcher has taken the host over.
+    """
+    with transaction.atomic():
+        host = leases.check(held)
+        rows = _rows(host, uuids).values()
+        return _write({machine: forget(machine, timezone.now()) for machine in rows if machine.host_id == host.pk})
+
+
+def set_addresses(held: HeldLease, uuid: UUID, addresses: Sequence[Address]) -> list[Machine]:
+    """Write the addresses a guest's agent reported, if the guest still runs.
+
+    Raises:
+        LeaseLost: another watcher has taken the host over.
+    """
+    values = address_values(addresses)
+    with transaction.atomic():
+        host = leases.check(held)
+        machine = _rows(host, [uuid]).get(uuid)
+        active = machine and machine.host_id == host.pk and machine.state in ACTIVE_STATES
+        if machine is None or not active or machine.addresses == values:
+            return []
+        machine.addresses = values
+        return _write({machine: {"addresses"}})
+
+
+def host_seen(held: HeldLease, facts: HostFacts | None = None) -> None:
+    """Write that a host answers and, where it was asked, what it says of itself.
+
+    Raises:
+        LeaseLost: another watcher has taken the host over.
+    """
+    values: dict[str, Any] = {"reachable": True, "last_error": "", "seen_at": timezone.now()}
+    if facts:
+        values |= {name: value for name, value in asdict(facts).items() if name != "capabilities_xml"}
+    _write_host(held, values)
+
+
+def host_lost(held: HeldLease, error: str) -> None:
+    """Write that a host does not answer, and why. Its machines keep their last state.
+
+    Raises:
+        LeaseLost: another watcher has taken the host over.
+    """
+    _write_host(held, {"reachable": False, "last_error": error})
+
+
+def note_shutdown_asked(uuid: UUID) -> None:
+    """Note that libvirt accepted a shutdown of this machine now."""
+    _note(uuid, shutdown_asked_at=timezone.now())
+
+
+def note_overdue(uuid: UUID) -> None:
+    """Note that shutting this machine down or destroying it failed or ran past its limit now."""
+    _note(uuid, overdue_since=timezone.now())
+
+
+def clear_notes(uuid: UUID) -> None:
+    """Forget that this machine was asked to shut down: it shall keep running."""
+    _note(uuid, shutdown_asked_at=None, overdue_since=None)
+
+
+def _note(uuid: UUID, **values: datetime | None) -> None:
+    """Write portal facts, and have the watcher find the state that follows from them."""
+    with transaction.atomic():
+        Machine.objects.filter(pk=uuid).update(**values)
+        for machine in Machine.objects.filter(pk=uuid).only("host"):
+            transaction.on_commit(partial(reread.ask, machine))
+
+
+def _rows(host: Host, uuids: Iterable[UUID]) -> dict[UUID, Machine]:
+    """Fetch and lock a few machines with all that their payload needs (one query)."""
+    query = Machine.objects.select_related("owner").select_for_update(of=("self",))
+    rows = {machine.uuid: machine for machine in query.filter(uuid__in=set(uuids))}
+    for machine in rows.values():
+        if machine.host_id == host.pk:
+            machine.host = host
+    return rows
+
+
+def _rows_of_host(host: Host, readings: Sequence[Reading]) -> dict[UUID, Machine]:
+    """Fetch all machines of a host, and those of other hosts that it shows too; unlocked, there may be thousands."""
+    query = Machine.objects.all()
+    if not any(reading.definition for reading in readings):
+        query = query.defer("definition_xml")
+    rows = {machine.uuid: machine for machine in query.filter(host=host)}
+    if elsewhere := {reading.uuid for reading in readings} - rows.keys():
+        rows |= {machine.uuid: machine for machine in query.filter(uuid__in=elsewhere)}
+    return rows
+
+
+def _claim(machine: Machine, host: Host) -> set[str]:
+    """Let the machine's host be this one if nobody else has it; otherwise note the conflict on its row."""
+    if machine.host_id == host.pk:
+        return set()
+    if machine.state == State.UNDEFINED or not machine.host.enabled:
+        machine.host, machine.conflict = host, ""
+        return {"host", "conflict"}
+    if machine.conflict == _conflict(host):
+        return set()
+    machine.conflict = _conflict(host)
+    return {"conflict"}
+
+
+def _conflict(host: Host) -> str:
+    return f"The host {host.name} shows a machine of the same UUID; it is not followed there."
+
+
+def _without(host: Host, rows: dict[UUID, Machine], present: Collection[UUID], now: datetime) -> Changes:
+    """Return what changes because a host does not show some machines: they are gone, or their conflict is."""
+    missing = {row: forget(row, now) for row in rows.values() if row.host_id == host.pk and row.uuid not in present}
+    for machine in Machine.objects.filter(conflict=_conflict(host)):
+        if machine.uuid not in present:
+            machine.conflict = ""
+            missing[machine] = {"conflict"}
+    return missing
+
+
+def _write(changes: Changes, *, locked: bool = True) -> list[Machine]:
+    """Write changed rows and have everybody told after the commit; return the machines that changed."""
+    new = [machine for machine in changes if machine._state.adding]
+    kept = {machine: fields for machine, fields in changes.items() if fields and not machine._state.adding}
+    if kept and not locked:
+        kept = _lock(kept)
+    seen = [machine for machine, fields in kept.items() if fields - UNSEEN]
+    for machine in seen:
+        machine.version += 1
+    Machine.objects.bulk_create(new, ignore_conflicts=True)
+    update_rows({machine: {*fields, "version"} for machine, fields in kept.items()})
+    transaction.on_commit(partial(_tell, new, seen, kept), robust=True)
+    return new + seen
+
+
+def _lock(changes: Changes) -> Changes:
+    """Lock rows that were fetched unlocked: meanwhile one may have been given a new owner and version, or deleted."""
+    rows = Machine.objects.select_for_update().filter(uuid__in=[machine.uuid for machine in changes])
+    present = {uuid: (version, owner) for uuid, version, owner in rows.values_list("uuid", "version", "owner")}
+    kept = {machine: fields for machine, fields in changes.items() if machine.uuid in present}
+    for machine in kept:
+        machine.version, machine.owner_id = present[machine.uuid]
+    return kept
+
+
+def _tell(new: Sequence[Machine], seen: Sequence[Machine], kept: Changes) -> None:
+    """Tell open pages first, then the portal's other parts. `kept` names the changed fields of rows that existed."""
+    prefetch_related_objects(seen, "host", "owner")
+    for machine in seen:
+        push.machine(machine)
+    listed = [machine for machine in seen if kept[machine] & LISTED]
+    if new or listed:
+        push.listing(people_who_see_any(listed), everything=True, changed="machines" if new else "state")
+    rebooted = {machine for machine, fields in kept.items() if "rebooted_at" in fields}
+    for machine in {*new, *seen, *rebooted}:
+        machine_changed.send_robust(sender=Machine, machine=machine, rebooted=machine in rebooted)
+
+
+def _write_host(held: HeldLease, values: dict[str, Any]) -> None:
+    with transaction.atomic():
+        host = leases.check(held)
+        news = values["reachable"] != host.reachable
+        for name, value in values.items():
+            setattr(host, name, value)
+        Host.objects.filter(pk=host.pk).update(**values)
+        if news:
+            push.host(host)

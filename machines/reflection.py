@@ -1,0 +1,143 @@
+"""How one reading of a domain changes a machine's row: pure, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypervisor.readings import Address, Definition, Reading
+from hypervisor.states import REASONS, DomainState, PortalFacts, State, Verdict, reason_word, state_of
+from machines.models import Machine
+
+UNSEEN = frozenset(
+    {"domain_state", "shutdown_asked_at", "overdue_since", "quiet_since", "rebooted_at"},
+)
+"""Columns that no payload shows: a change of these alone makes no new version."""
+
+_OFF = frozenset({DomainState.SHUTOFF, DomainState.CRASHED})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is known beside the reading: the time, how long quiet makes idle, and what was noticed since the last.
+
+    - rebooted: the guest rebooted or was reset.
+    - quiet: next to no vCPU time was used lately; None where nobody measured.
+    """
+
+    now: datetime
+    idle_after: timedelta
+    rebooted: bool = False
+    quiet: bool | None = None
+
+
+def reflect(machine: Machine, reading: Reading, moment: Moment) -> set[str]:
+    """Write a reading into the row object; return the names of the fields that changed."""
+    changed = _assign(machine, _plain_values(machine, reading))
+    changed |= _assign(machine, _notes(machine, reading, moment))
+    verdict = _verdict(machine, reading, moment)
+    if machine.state != verdict.state:
+        changed |= _assign(machine, {"state_since": moment.now})
+    return changed | _assign(
+        machine,
+        {"state": verdict.state.value, "state_reason": verdict.reason, "domain_state": int(reading.state)},
+    )
+
+
+def forget(machine: Machine, now: datetime) -> set[str]:
+    """Make the row one that libvirt does not know (any more); its last XML stays."""
+    if machine.state == State.UNDEFINED:
+        return set()
+    return _assign(
+        machine,
+        {
+            "state": State.UNDEFINED.value,
+            "state_reason": "unknown",
+            "state_since": now,
+            "domain_state": int(DomainState.NOSTATE),
+            "autostart": False,
+            "has_saved_image": False,
+            "snapshot_count": 0,
+            "agent_connected": False,
+            "addresses": [],
+            "shutdown_asked_at": None,
+            "overdue_since": None,
+            "quiet_since": None,
+        },
+    )
+
+
+def address_values(addresses: Iterable[Address]) -> list[dict[str, Any]]:
+    """Return addresses as the row keeps them, in an order that does not depend on the agent's."""
+    return sorted((asdict(address) for address in addresses), key=lambda one: (one["interface"], one["address"]))
+
+
+def _assign(machine: Machine, values: dict[str, Any]) -> set[str]:
+    changed = {name for name, value in values.items() if getattr(machine, name) != value}
+    for name in changed:
+        setattr(machine, name, values[name])
+    return changed
+
+
+def _plain_values(machine: Machine, reading: Reading) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "name": reading.name,
+        "persistent": reading.persistent,
+        "autostart": reading.autostart,
+        "has_saved_image": reading.has_saved_image,
+        "snapshot_count": reading.snapshot_count,
+    }
+    if reading.definition:
+        values |= _definition_values(reading.definition)
+    if reading.state in _OFF:
+        values |= {"agent_connected": False, "addresses": []}
+    elif reading.agent_connected is not None:
+        values["agent_connected"] = reading.agent_connected
+    return values
+
+
+def _definition_values(definition: Definition) -> dict[str, Any]:
+    return {
+        "title": definition.title[:255],
+        "description": definition.description,
+        "vcpus": definition.vcpus,
+        "memory_bytes": definition.memory_bytes,
+        "video_model": definition.video_model,
+        "graphics": list(definition.graphics),
+        "definition_xml": definition.xml,
+    }
+
+
+def _notes(machine: Machine, reading: Reading, moment: Moment) -> dict[str, Any]:
+    """Return the portal's own facts after this reading: an off or rebooted machine is no longer on its way down."""
+    values: dict[str, Any] = {}
+    if reading.state in _OFF or moment.rebooted:
+        values |= {"shutdown_asked_at": None, "overdue_since": None}
+    if moment.rebooted:
+        values["rebooted_at"] = moment.now
+    if moment.quiet is False or reading.state is not DomainState.RUNNING:
+        values["quiet_since"] = None
+    elif moment.quiet:
+        values["quiet_since"] = machine.quiet_since or moment.now
+    return values
+
+
+def _verdict(machine: Machine, reading: Reading, moment: Moment) -> Verdict:
+    facts = PortalFacts(
+        shutdown_asked=machine.shutdown_asked_at is not None,
+        overdue=machine.overdue_since is not None,
+        quiet=machine.quiet_since is not None and moment.now - machine.quiet_since >= moment.idle_after,
+    )
+    reason = _remembered_reason(machine, reading)
+    return state_of(reading.state, reason, has_saved_image=reading.has_saved_image, facts=facts)
+
+
+def _remembered_reason(machine: Machine, reading: Reading) -> int:
+    """Return the reason's number; the stored one where libvirt has forgotten it (its restart forgets: tried)."""
+    known = REASONS[reading.state]
+    forgotten = reason_word(reading.state, reading.reason) == "unknown"
+    if forgotten and machine.domain_state == reading.state and machine.state_reason in known:
+        return known.index(machine.state_reason)
+    return reading.reason

@@ -1,0 +1,1 @@
+"""Accounts, roles and API tokens, and the pages on which people keep their own."""

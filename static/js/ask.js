@@ -1,0 +1,140 @@
+// Asks for operations without leaving the page. Forms that ask are plain forms; this only gets there first.
+
+import { drawJob, operationOf, refusalFor, shown } from "./machines.js";
+import { toast } from "./toasts.js";
+import { updates } from "./updates.js";
+import { csrfToken, me, say, table, words } from "./words.js";
+
+// What was asked for in this tab, by operation id; before the answer is there, by machine. Results are told on
+// whatever page the tab shows then, also when somebody clicked and left at once.
+const ASKED = "operations-asked";
+const FORGOTTEN_MS = 15 * 60_000;
+
+let leaving = false;
+addEventListener("pagehide", () => {
+  leaving = true;
+});
+addEventListener("pageshow", () => {
+  leaving = false;
+});
+
+const asked = () => JSON.parse(sessionStorage.getItem(ASKED) ?? "{}");
+
+function remember(changes) {
+  const kept = Object.entries({ ...asked(), ...changes }).filter(
+    ([, what]) => what && Date.now() - what.at < FORGOTTEN_MS,
+  );
+  sessionStorage.setItem(ASKED, JSON.stringify(Object.fromEntries(kept)));
+}
+
+/** The machines of operations whose results are still awaited in this tab. */
+export const awaited = () => Object.values(asked()).map((what) => what.machine);
+
+/** Make the socket tell how they went, also if they ended between two pages. */
+export function expectAwaited() {
+  for (const id of Object.keys(asked()).filter(Number)) {
+    if (!updates.operations.has(Number(id))) updates.operations.set(Number(id), { version: 0, open: true });
+  }
+}
+
+function isAwaited(operation) {
+  if (operation.id in asked()) return true;
+  const unanswered = asked()[operation.machine];
+  return unanswered?.name === operation.operation && operation.requested_by === me;
+}
+
+export async function ask(uuid, name, parameters = {}) {
+  const kind = table.operations[name];
+  const machine = shown(uuid)[0]?.querySelector('[data-fact="name"]')?.textContent ?? "";
+  if (kind.loses && !(await confirmed(kind, machine))) return;
+  const before = operationOf(uuid);
+  drawJob({ id: 0, machine: uuid, operation: name, doing: kind.doing, status: "queued", progress: 0 });
+  const what = { machine: uuid, name, at: Date.now() };
+  remember({ [uuid]: what });
+  try {
+    const operation = await post(`/api/v1/machines/${uuid}/operations`, { operation: name, parameters });
+    if (updates.operations.get(operation.id)?.open === false) {
+      takeBack(uuid, null); // the socket was faster: it has ended and was told
+    } else {
+      remember({ [operation.id]: what, [uuid]: null });
+      updates.take(operation);
+    }
+  } catch (error) {
+    if (leaving) return; // asked for all the same; the next page hears of it
+    remember({ [uuid]: null });
+    takeBack(uuid, before);
+    toast(`${machine}: ${error.message}`, { level: "error" });
+  }
+}
+
+export async function cancel(id) {
+  try {
+    updates.take(await post(`/api/v1/operations/${id}/cancel`, {}));
+  } catch (error) {
+    toast(error.message, { level: "error" });
+  }
+}
+
+/** Tell the result of an operation that was asked for here, once. */
+export function tellResult(operation) {
+  if (!isAwaited(operation)) return;
+  if (!words.ended[operation.status]) {
+    remember({ [operation.id]: { machine: operation.machine, name: operation.operation, at: Date.now() } });
+    return;
+  }
+  remember({ [operation.id]: null, [operation.machine]: null });
+  const values = { machine: operation.machine_name, operation: operation.label };
+  const level = { succeeded: "success", cancelled: "info" }[operation.status] ?? "error";
+  const text = [say(words.ended[operation.status], values), operation.message].filter(Boolean).join("\n");
+  toast(text, { level, link: { href: `/operations/${operation.id}/`, text: words.details } });
+}
+
+function takeBack(uuid, before) {
+  const drawn = operationOf(uuid);
+  if (drawn && !drawn.id) drawJob({ ...drawn, status: "cancelled" });
+  if (before) drawJob({ status: "running", machine: uuid, ...before });
+}
+
+async function post(url, body) {
+  let answer;
+  try {
+    const headers = { "Content-Type": "application/json", "X-CSRFToken": csrfToken };
+    answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body), keepalive: true });
+  } catch {
+    throw new Error(words.offline);
+  }
+  if (answer.status === 401) location.reload();
+  const content = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(content.error?.message ?? words.offline);
+  return content;
+}
+
+/** Say what is lost, in the machine's name, and ask once. */
+function confirmed(kind, machine) {
+  const dialog = document.getElementById("confirm");
+  dialog.querySelector(".dialog-title").textContent = say(words.confirm, { operation: kind.label, machine });
+  dialog.querySelector(".dialog-text").textContent = say(kind.loses, { name: machine });
+  dialog.querySelector("[data-confirm]").textContent = kind.label;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "confirmed"), { once: true });
+  });
+}
+
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  const id = button?.formAction.match(/\/operations\/(\d+)\/cancel\/$/)?.[1];
+  if (!event.target.matches("[data-operations]") || !(button?.dataset.operation || id)) return;
+  event.preventDefault();
+  if (id) {
+    cancel(id);
+    return;
+  }
+  const place = button.closest("[data-machine]");
+  const refused = refusalFor(place, button.dataset.operation);
+  if (refused) toast(refused.sentence);
+  else ask(place.dataset.machine, button.dataset.operation, button.name ? { [button.name]: button.value } : {});
+  const menu = button.closest("details[data-menu]");
+  if (menu) menu.open = false;
+});

@@ -1,0 +1,32 @@
+// The table of operations in the browser: the same rules as `refusal` in machines/operation_table.py, same order.
+
+import { say, table } from "./words.js";
+
+const rightWord = (right) => Object.entries(table.rights).find(([, value]) => value === right)?.[0] ?? "";
+
+/**
+ * Why an operation is not possible now: {code, sentence}, or null when it is.
+ * facts: {state, right, reachable, operation: kind of the open one or null}
+ */
+export function refusal(name, { state, right, reachable, operation }) {
+  const kind = table.operations[name];
+  const sentences = table.sentences;
+  const first = operation ? table.operations[operation] : null;
+  if (right < kind.right) {
+    return { code: "forbidden", sentence: say(sentences.forbidden, { right: rightWord(kind.right) }) };
+  }
+  if (!reachable) return { code: "host_unreachable", sentence: sentences.host_unreachable };
+  if (first && (first.preempts || !kind.preempts)) {
+    return { code: "operation_conflict", sentence: say(sentences.operation_conflict, { operation: first.doing }) };
+  }
+  if (!kind.states.includes(state)) {
+    const allowed = kind.states.map((other) => table.states[other]).join(", ");
+    const values = { state: table.states[state], operation: kind.label, allowed };
+    return { code: "state_conflict", sentence: say(sentences.state_conflict, values) };
+  }
+  return null;
+}
+
+export const isActive = (state) => table.active.includes(state);
+export const suggested = (state) => table.suggested[state] ?? [];
+export const rightOf = (word) => table.rights[word] ?? 0;

@@ -1,0 +1,69 @@
+"""Makes a real save slow for real: the process that writes libvirt's image to disk is stopped, and let go on later."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.guest import Guest
+from tests.lifecycle.conftest import eventually
+
+
+class SlowSave:
+    """Waits for the writer of one guest's save, and stops it as soon as it is there."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._mark = f"/{guest.name}.save"
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._hunt)
+        self.writer = 0
+
+    def caught(self) -> bool:
+        """Return whether a save has begun and stands still."""
+        return bool(self.writer)
+
+    def go_on(self) -> None:
+        """Let the save go on at full speed."""
+        self._over.set()
+        self._thread.join()
+        if self.writer:
+            with suppress(ProcessLookupError):
+                os.kill(self.writer, signal.SIGCONT)
+
+    def start(self) -> None:
+        """Begin to wait."""
+        self._thread.start()
+
+    def _hunt(self) -> None:
+        while not self._over.wait(0.002) and not self.writer:
+            self.writer = self._find()
+            if self.writer:
+                os.kill(self.writer, signal.SIGSTOP)
+
+    def _find(self) -> int:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                words = path.read_bytes().decode(errors="replace").split("\0")
+                if words[0].endswith("libvirt_iohelper") and any(self._mark in word for word in words):
+                    return int(path.parent.name)
+        return 0
+
+
+@contextmanager
+def slow_save(guest: Guest) -> Iterator[SlowSave]:
+    """Hold the next save of this guest until `go_on`, or until the end of the block."""
+    slow = SlowSave(guest)
+    slow.start()
+    try:
+        yield slow
+    finally:
+        slow.go_on()
+
+
+def wait_until_caught(slow: SlowSave) -> None:
+    """Wait until the save stands still."""
+    eventually(slow.caught, 15)

@@ -1,10 +1,14 @@
-"""Makes a real save slow for real: the process that writes libvirt's image to disk is stopped, and let go on later."""
+"""Makes a real save slow for real: the process that writes libvirt's image to disk is stopped, and let go on later.
+
+It is stopped once it has written its first megabyte: before that QEMU is still setting up, and libvirt knows no total.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,18 +17,22 @@ from tests.guest import Guest
 from tests.lifecycle.conftest import eventually
 
 
+_FIRST_BYTES = 1 << 20
+
+
 class SlowSave:
-    """Waits for the writer of one guest's save, and stops it as soon as it is there."""
+    """Waits for the writer of one guest's save, and stops it as soon as its first bytes are written."""
 
     def __init__(self, guest: Guest) -> None:
         self._mark = f"/{guest.name}.save"
         self._over = threading.Event()
+        self._still = threading.Event()
         self._thread = threading.Thread(target=self._hunt)
         self.writer = 0
 
     def caught(self) -> bool:
         """Return whether a save has begun and stands still."""
-        return bool(self.writer)
+        return self._still.is_set()
 
     def go_on(self) -> None:
         """Let the save go on at full speed."""
@@ -41,8 +49,17 @@ class SlowSave:
     def _hunt(self) -> None:
         while not self._over.wait(0.002) and not self.writer:
             self.writer = self._find()
-            if self.writer:
-                os.kill(self.writer, signal.SIGSTOP)
+        if self.writer:
+            with suppress(ProcessLookupError):
+                self._hold()
+
+    def _hold(self) -> None:
+        os.kill(self.writer, signal.SIGSTOP)
+        while not self._over.is_set() and _written_by(self.writer) < _FIRST_BYTES:
+            os.kill(self.writer, signal.SIGCONT)
+            time.sleep(0.002)
+            os.kill(self.writer, signal.SIGSTOP)
+        self._still.set()
 
     def _find(self) -> int:
         for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -51,6 +68,15 @@ class SlowSave:
                 if words[0].endswith("libvirt_iohelper") and any(self._mark in word for word in words):
                     return int(path.parent.name)
         return 0
+
+
+def _written_by(pid: int) -> int:
+    """Return the bytes that a process has passed to write(2) so far; proc(5)."""
+    try:
+        fields = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    except FileNotFoundError as error:
+        raise ProcessLookupError(pid) from error
+    return int(fields["wchar"])
 
 
 @contextmanager

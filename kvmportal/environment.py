@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -38,6 +39,10 @@ class Environment:
     """Seconds of next to no vCPU time after which a running machine is called idle."""
     shutdown_limit: int
     """Seconds a guest has to shut down or reboot; past them the wait has failed, and one shutting down is dying."""
+    saved_files_pool: str
+    """The libvirt storage pool, on each host, of machines saved to a named file."""
+    saved_files_dir: str
+    """Where a host that has no such pool gets it."""
 
     @property
     def secure(self) -> bool:
@@ -71,6 +76,8 @@ def read(environ: Mapping[str, str]) -> Environment:
         log_level=_log_level(environ, "LOG_LEVEL", "INFO"),
         idle_after=_seconds(environ, "IDLE_AFTER", 300),
         shutdown_limit=_seconds(environ, "SHUTDOWN_LIMIT", 120),
+        saved_files_pool=_name(environ, "SAVED_FILES_POOL", "kvmportal-saved"),
+        saved_files_dir=_absolute(environ, "SAVED_FILES_DIR", "/var/lib/libvirt/kvmportal-saved"),
     )
 
 
@@ -111,6 +118,20 @@ def _seconds(environ: Mapping[str, str], name: str, default: int) -> int:
     if not (value.isascii() and value.isdigit()) or int(value) < 1:
         raise BadEnvironment(f"{name} is {value!r}; write a whole number of seconds, at least 1.")
     return int(value)
+
+
+def _name(environ: Mapping[str, str], name: str, default: str) -> str:
+    value = environ.get(name) or default
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+        raise BadEnvironment(f"{name} is {value!r}; write at most 64 letters, digits, dots, dashes and underscores.")
+    return value
+
+
+def _absolute(environ: Mapping[str, str], name: str, default: str) -> str:
+    value = environ.get(name) or default
+    if not value.startswith("/"):
+        raise BadEnvironment(f"{name} is {value!r}; write a path that begins with /.")
+    return value
 
 
 def _words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -195,6 +195,8 @@ CELERY_BEAT_SCHEDULE = {
 
 IDLE_AFTER = ENV.idle_after
 SHUTDOWN_LIMIT = ENV.shutdown_limit
+SAVED_FILES_POOL = ENV.saved_files_pool
+SAVED_FILES_DIR = ENV.saved_files_dir
 PORTAL_URL = ENV.portal_url
 CONSOLE_PUBLIC_URL = ENV.console_public_url
 

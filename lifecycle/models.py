@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from machines.models import Machine
+from machines.models import Host, Machine
 
 
 class Status(models.TextChoices):
@@ -25,6 +25,27 @@ class Status(models.TextChoices):
 
 
 OPEN = (Status.QUEUED, Status.RUNNING)
+
+
+class Bulk(models.Model):
+    """One operation asked of many machines at once. Its operations point here; refusals are kept."""
+
+    kind = models.CharField(_("operation"), max_length=32)
+    parameters = models.JSONField(_("parameters"), default=dict, blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="bulks", verbose_name=_("requested by")
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    refusals = models.JSONField(default=list)
+    """For each machine that it was refused for: {"machine", "name", "code", "message"}."""
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        verbose_name = _("bulk operation")
+        verbose_name_plural = _("bulk operations")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
 
 
 class OperationQuerySet(models.QuerySet["Operation"]):
@@ -76,6 +97,7 @@ class Operation(models.Model):
     """A force off is on its way; this row no longer counts as the machine's one open operation."""
     worker = models.CharField(max_length=64, blank=True)
     heartbeat_at = models.DateTimeField(null=True)
+    bulk = models.ForeignKey(Bulk, models.SET_NULL, null=True, blank=True, related_name="operations")
     sent_at = models.DateTimeField(null=True)
     """When it was last handed to the broker."""
     version = models.PositiveBigIntegerField(default=1)
@@ -104,3 +126,66 @@ class Operation(models.Model):
     def get_absolute_url(self) -> str:
         """Return the operation's own page."""
         return reverse("lifecycle:operation", args=[self.pk])
+
+
+class SavedFile(models.Model):
+    """A machine's memory in a file that somebody named: a volume of a libvirt storage pool on its host.
+
+    being written -> complete -> deleted. The row is there before the file, so that no file is ever without one.
+    """
+
+    machine = models.ForeignKey(Machine, models.CASCADE, related_name="saved_files", verbose_name=_("machine"))
+    host = models.ForeignKey(Host, models.PROTECT, related_name="+", verbose_name=_("host"))
+    name = models.CharField(_("name"), max_length=64)
+    pool = models.CharField(_("storage pool"), max_length=64)
+    volume = models.CharField(_("volume"), max_length=255)
+    bytes = models.PositiveBigIntegerField(_("size"), default=0)
+    saved_at = models.DateTimeField(_("saved"), auto_now_add=True)
+    saved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("saved by")
+    )
+    runs = models.PositiveBigIntegerField()
+    """The machine's `runs` when it was saved."""
+    complete = models.BooleanField(default=False)
+    """False while it is being written."""
+
+    class Meta:
+        ordering: ClassVar = ["-saved_at", "-pk"]
+        verbose_name = _("saved file")
+        verbose_name_plural = _("saved files")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["machine", "name"], name="one_saved_file_of_each_name"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.machine_id} {self.name}"
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the machine has not run since: restoring a stale file onto disks that have moved on destroys data."""
+        return self.complete and self.machine.runs == self.runs
+
+
+class HostTest(models.Model):
+    """One test of the connection to a host, asked for by an administrator. queued -> running -> succeeded | failed."""
+
+    host = models.ForeignKey(Host, models.CASCADE, related_name="tests", verbose_name=_("host"))
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("requested by")
+    )
+    status = models.CharField(_("status"), max_length=12, choices=Status.choices, default=Status.QUEUED)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    started_at = models.DateTimeField(_("started"), null=True)
+    finished_at = models.DateTimeField(_("finished"), null=True)
+    message = models.CharField(_("message"), max_length=500, blank=True)
+    error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    error_text = models.TextField(_("libvirt's words"), blank=True)
+    facts = models.JSONField(default=dict)
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        verbose_name = _("connection test")
+        verbose_name_plural = _("connection tests")
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.status}"

@@ -36,6 +36,9 @@ class Host(models.Model):
     cpus = models.PositiveIntegerField(default=0, editable=False)
     cpu_model = models.CharField(max_length=64, blank=True, editable=False)
     memory_bytes = models.PositiveBigIntegerField(default=0, editable=False)
+    free_memory_bytes = models.PositiveBigIntegerField(default=0, editable=False)
+    domain_types = models.JSONField(default=list, editable=False)
+    machine_types = models.JSONField(default=list, editable=False)
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -113,6 +116,14 @@ class Machine(models.Model):
     """Portal fact: shutting down or destroying failed or ran past its limit then."""
     quiet_since = models.DateTimeField(null=True, editable=False)
     """Since when next to no vCPU time has been used."""
+    domain_id = models.PositiveIntegerField(null=True, editable=False)
+    """libvirt's number of the present run, null when it is off."""
+    runs = models.PositiveBigIntegerField(default=0, editable=False)
+    """How many runs of it have begun: a saved file of an earlier run no longer fits the disks."""
+    saved_file_count = models.PositiveIntegerField(_("saved files"), default=0, editable=False)
+    """Portal fact: how many saved files of it there are."""
+    saved_at_run = models.PositiveBigIntegerField(null=True, editable=False)
+    """Portal fact: the run that its newest saved file is from, null when it has none."""
     conflict = models.CharField(_("conflict"), max_length=255, blank=True, editable=False)
     """Not empty when another host shows a domain of the same UUID; says which."""
 

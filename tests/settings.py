@@ -31,6 +31,7 @@ os.environ |= {
     "LOG_LEVEL": "INFO",
     "IDLE_AFTER": "300",
     "SHUTDOWN_LIMIT": "120",
+    "SAVED_FILES_DIR": str(RUN / "saved"),
 }
 os.environ.setdefault("DATABASE_URL", f"sqlite:///{RUN / 'never-used.sqlite3'}")
 

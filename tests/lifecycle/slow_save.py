@@ -16,7 +16,6 @@ from pathlib import Path
 from tests.guest import Guest
 from tests.lifecycle.conftest import eventually
 
-
 _FIRST_BYTES = 1 << 20
 
 

@@ -2,13 +2,18 @@
 
 import uuid
 
+import django.db.models.deletion
+from django.conf import settings
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
     initial = True
 
-    dependencies = []
+    dependencies = [
+        ("machines", "0001_initial"),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+    ]
 
     operations = [
         migrations.CreateModel(
@@ -58,6 +63,25 @@ class Migration(migrations.Migration):
                 ),
                 ("bytes_to_client", models.PositiveBigIntegerField(default=0, verbose_name="bytes to the browser")),
                 ("bytes_from_client", models.PositiveBigIntegerField(default=0, verbose_name="bytes from the browser")),
+                (
+                    "machine",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="console_sessions",
+                        to="machines.machine",
+                        verbose_name="machine",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="console_sessions",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "console session",

@@ -9,10 +9,35 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ("machines", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
+        migrations.CreateModel(
+            name="Bulk",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=32, verbose_name="operation")),
+                ("parameters", models.JSONField(blank=True, default=dict, verbose_name="parameters")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("refusals", models.JSONField(default=list)),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="bulks",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="requested by",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "bulk operation",
+                "verbose_name_plural": "bulk operations",
+                "ordering": ["-pk"],
+            },
+        ),
         migrations.CreateModel(
             name="HostTest",
             fields=[
@@ -40,6 +65,25 @@ class Migration(migrations.Migration):
                 ("error_code", models.CharField(blank=True, max_length=64, verbose_name="error code")),
                 ("error_text", models.TextField(blank=True, verbose_name="libvirt's words")),
                 ("facts", models.JSONField(default=dict)),
+                (
+                    "host",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tests",
+                        to="machines.host",
+                        verbose_name="host",
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="requested by",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "connection test",
@@ -86,11 +130,55 @@ class Migration(migrations.Migration):
                 ("heartbeat_at", models.DateTimeField(null=True)),
                 ("sent_at", models.DateTimeField(null=True)),
                 ("version", models.PositiveBigIntegerField(default=1)),
+                (
+                    "bulk",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="operations",
+                        to="lifecycle.bulk",
+                    ),
+                ),
+                (
+                    "machine",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="operations",
+                        to="machines.machine",
+                        verbose_name="machine",
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="operations",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="requested by",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "operation",
                 "verbose_name_plural": "operations",
                 "ordering": ["-pk"],
+                "indexes": [
+                    models.Index(fields=["machine", "-id"], name="operation_history"),
+                    models.Index(
+                        condition=models.Q(("status__in", ("queued", "running"))),
+                        fields=["status"],
+                        name="operation_open",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("preempted", False), ("status__in", ("queued", "running"))),
+                        fields=("machine",),
+                        name="one_open_operation_for_each_machine",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -104,35 +192,42 @@ class Migration(migrations.Migration):
                 ("saved_at", models.DateTimeField(auto_now_add=True, verbose_name="saved")),
                 ("runs", models.PositiveBigIntegerField()),
                 ("complete", models.BooleanField(default=False)),
+                (
+                    "host",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="machines.host",
+                        verbose_name="host",
+                    ),
+                ),
+                (
+                    "machine",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="saved_files",
+                        to="machines.machine",
+                        verbose_name="machine",
+                    ),
+                ),
+                (
+                    "saved_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="saved by",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "saved file",
                 "verbose_name_plural": "saved files",
                 "ordering": ["-saved_at", "-pk"],
-            },
-        ),
-        migrations.CreateModel(
-            name="Bulk",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("kind", models.CharField(max_length=32, verbose_name="operation")),
-                ("parameters", models.JSONField(blank=True, default=dict, verbose_name="parameters")),
-                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
-                ("refusals", models.JSONField(default=list)),
-                (
-                    "requested_by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="bulks",
-                        to=settings.AUTH_USER_MODEL,
-                        verbose_name="requested by",
-                    ),
-                ),
-            ],
-            options={
-                "verbose_name": "bulk operation",
-                "verbose_name_plural": "bulk operations",
-                "ordering": ["-pk"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("machine", "name"), name="one_saved_file_of_each_name")
+                ],
             },
         ),
     ]

@@ -17,9 +17,9 @@ from consoles.proxy import redis_names
 from hypervisor.states import ACTIVE_STATES, State
 from machines.access import Person
 from machines.models import Machine
-from machines.operation_table import STATE_WORDS
 from machines.redis_client import redis_client
 from machines.refused import Refused
+from machines.state_words import STATE_WORDS
 from people.logins import login_digest
 
 

@@ -29,6 +29,7 @@ class Reading:
     `definition` is None when it was not read again because nothing said that it changed.
     `agent_connected` is None when it was not read (it needs the live XML).
     `cpu_time_ns` is the cumulative CPU time of the running domain, None when it is not running or not known.
+    `domain_id` is libvirt's number of the present run, None when it is off.
     """
 
     uuid: UUID
@@ -42,6 +43,7 @@ class Reading:
     definition: Definition | None = None
     agent_connected: bool | None = None
     cpu_time_ns: int | None = None
+    domain_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,11 +99,13 @@ class PortalFacts:
     - shutdown_asked: a shutdown was accepted by libvirt and the guest has neither stopped nor refused yet.
     - overdue: shutting down or being destroyed failed or ran past its time, and the machine still runs.
     - quiet: next to no vCPU time was used for IDLE_AFTER.
+    - saved_file: it was saved to a file of the portal and has not run since.
     """
 
     shutdown_asked: bool = False
     overdue: bool = False
     quiet: bool = False
+    saved_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def state_of(state: DomainState, reason: int, *, has_saved_image: bool, facts: P
     `undefined` is not in question here: it is the absence of the domain. Where the choice is not obvious:
 
     - shutoff with a saved image is saved, whatever the reason says, also crashed: restoring may have failed, but the
-      image is there and starting uses it.
+      image is there and starting uses it. So is one saved to a file that has not run since: its reason is saved.
     - An image beside an active domain says nothing: libvirt removes it when it starts from it.
     - shutoff and crashed are ends: an overdue or asked shutdown no longer matters.
     - paused goes before an asked shutdown: the guest is not on its way down while its vCPUs stand. Once it is resumed
@@ -139,7 +141,7 @@ def state_of(state: DomainState, reason: int, *, has_saved_image: bool, facts: P
     """
     word = reason_word(state, reason)
     match state:
-        case DomainState.SHUTOFF if has_saved_image:
+        case DomainState.SHUTOFF if has_saved_image or (facts.saved_file and word == "saved"):
             return Verdict(State.SAVED, word)
         case DomainState.SHUTOFF:
             return Verdict(State.CRASHED if word == "crashed" else State.SHUTOFF, word)

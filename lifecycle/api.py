@@ -44,11 +44,13 @@ class MachineOut(Schema):
     host_reachable: bool
     seen_at: datetime | None
     state: State
+    state_meaning: str
     state_reason: str
     state_since: datetime
     persistent: bool
     autostart: bool
     has_saved_image: bool
+    saved_file_count: int
     snapshot_count: int
     vcpus: int
     memory_bytes: int
@@ -225,7 +227,7 @@ def _described(person: Person, found: Iterable[Machine]) -> list[dict[str, Any]]
 
 
 def _allowed(seen: Sight) -> list[str]:
-    return [button.kind.name for button in seen.buttons if button.refusal is None]
+    return [button.kind.name for button in seen.every if button.refusal is None]
 
 
 def _with_descriptions(rows: list[Machine]) -> list[Machine]:

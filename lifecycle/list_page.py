@@ -15,7 +15,7 @@ from lifecycle.sight import Sight, sights
 from machines.access import Person, sees_everything, visible_machines
 from machines.listing import FLAGS, NOBODY, Filters, Page, page
 from machines.models import Host, Machine
-from machines.operation_table import STATE_WORDS
+from machines.state_words import STATE_WORDS
 
 COLUMNS: tuple[tuple[str, str | Promise], ...] = (
     ("state", gettext_lazy("State")),

@@ -17,12 +17,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from hypervisor.states import State
-from lifecycle.models import OPEN, Operation, Status
+from lifecycle.demands import demanded
+from lifecycle.models import OPEN, Bulk, Operation, Status
 from lifecycle.payload import is_cancellable, operation_payload
 from machines import mirror, push
 from machines.access import Right, right_over
 from machines.models import Machine
-from machines.operation_table import TABLE, Kind, Queue, RefusalCode, refusal
+from machines.operation_table import TABLE, Kind, Queue
+from machines.parameters import checked
+from machines.refusals import RefusalCode, facts_of, refusal
 from machines.refused import Refused
 
 log = logging.getLogger(__name__)
@@ -38,7 +41,9 @@ class _Moved(Exception):
     """The operation in the way moved on between looking and acting; look again."""
 
 
-def request(machine: Machine, kind_name: str, *, by: User, parameters: dict[str, Any]) -> Operation:
+def request(
+    machine: Machine, kind_name: str, *, by: User, parameters: dict[str, Any], bulk: Bulk | None = None
+) -> Operation:
     """Accept an operation and hand it to the workers.
 
     The partial unique constraint settles races: whoever loses one looks again and is told what is in the way.
@@ -48,11 +53,11 @@ def request(machine: Machine, kind_name: str, *, by: User, parameters: dict[str,
         Http404: the machine's row is gone.
     """
     kind = _kind(kind_name)
-    checked = _checked_parameters(kind, parameters)
+    given = checked(kind.parameters, parameters, kind.label)
     for _attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
-                return _accept(machine.uuid, kind, by, checked)
+                return _accept(machine.uuid, kind, by, given, bulk)
         except (IntegrityError, _Moved):
             continue
     raise Refused(RefusalCode.OPERATION, _("Other operations keep getting in the way. Try again."))
@@ -128,47 +133,33 @@ def _kind(name: str) -> Kind:
     raise Refused("unknown_operation", sentence, status=400, details={"known": list(TABLE)})
 
 
-def _checked_parameters(kind: Kind, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters with defaults filled in; only `mode` exists, for the kinds that have modes."""
-    for name in parameters:
-        if name != "mode" or not kind.modes:
-            sentence = _("“%(operation)s” has no parameter “%(name)s”.")
-            raise _bad_parameter(sentence % {"operation": kind.label, "name": name[:40]}, name)
-    if not kind.modes:
-        return {}
-    mode = parameters.get("mode", kind.modes[0])
-    if mode not in kind.modes:
-        sentence = _("“mode” may be %(modes)s.") % {"modes": ", ".join(kind.modes)}
-        raise _bad_parameter(sentence, "mode")
-    return {"mode": mode}
-
-
-def _bad_parameter(sentence: str, name: str) -> Refused:
-    return Refused("bad_parameters", sentence, status=400, details={"parameter": name[:40]})
-
-
-def _accept(uuid: UUID, kind: Kind, by: User, parameters: dict[str, Any]) -> Operation:
+def _accept(uuid: UUID, kind: Kind, by: User, given: dict[str, Any], bulk: Bulk | None) -> Operation:
     """Check, make way, insert; on commit, tell viewers and workers. Runs inside one transaction."""
-    machine = Machine.objects.select_related("host").defer("definition_xml").filter(pk=uuid).first()
+    machine = Machine.objects.select_related("host").defer("definition_xml", "description").filter(pk=uuid).first()
     if machine is None:
         raise Http404(_("There is no such machine."))
     first = open_operations([uuid]).get(uuid)
-    _refuse(machine, kind, by, first)
+    _refuse(machine, kind, by, first, given)
+    parameters = demanded(kind, machine, given, by)
     if first:
         _preempt(first, kind)
-    operation = Operation.objects.create(machine=machine, kind=kind.name, parameters=parameters, requested_by=by)
+    operation = Operation.objects.create(
+        machine=machine, kind=kind.name, parameters=parameters, requested_by=by, bulk=bulk
+    )
     push.operation(uuid, dict(operation_payload(operation)))
     transaction.on_commit(partial(send, operation), robust=True)
     return operation
 
 
-def _refuse(machine: Machine, kind: Kind, by: User, first: Operation | None) -> None:
+def _refuse(machine: Machine, kind: Kind, by: User, first: Operation | None, given: dict[str, Any]) -> None:
     found = refusal(
         kind,
         state=State(machine.state),
         right=right_over(by, machine),
         host_reachable=machine.host.reachable,
         in_the_way=TABLE.get(first.kind) if first else None,
+        facts=facts_of(machine),
+        given=given,
     )
     if found:
         status = 403 if found.code is RefusalCode.RIGHT else 409

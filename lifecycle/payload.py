@@ -63,7 +63,7 @@ def operation_payload(operation: Operation) -> OperationPayload:
         "operation": operation.kind,
         "label": str(kind.label) if kind else operation.kind,
         "doing": str(kind.doing) if kind else operation.kind,
-        "parameters": operation.parameters,
+        "parameters": shown_parameters(operation),
         "status": operation.status,
         "progress": operation.progress,
         "bytes": {"processed": operation.processed_bytes, "total": operation.total_bytes},
@@ -79,6 +79,13 @@ def operation_payload(operation: Operation) -> OperationPayload:
         "cancel_requested": operation.cancel_requested,
         "version": operation.version,
     }
+
+
+def shown_parameters(operation: Operation) -> dict[str, Any]:
+    """Return the parameters but for those that are too long to tell everybody."""
+    kind = TABLE.get(operation.kind)
+    hidden = {parameter.name for parameter in kind.parameters if parameter.hidden} if kind else set()
+    return {name: value for name, value in operation.parameters.items() if name not in hidden}
 
 
 def is_cancellable(operation: Operation) -> bool:

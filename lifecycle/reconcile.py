@@ -25,7 +25,8 @@ from lifecycle.outcomes import AIMS, Ending, cancelled, succeeded
 from lifecycle.pulse import DEAD_AFTER, WORKER, pulse
 from machines import mirror, reread
 from machines.models import Machine
-from machines.operation_table import STATE_WORDS, TABLE, Queue
+from machines.operation_table import TABLE, Queue
+from machines.state_words import STATE_WORDS
 
 log = logging.getLogger(__name__)
 

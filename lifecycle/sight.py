@@ -16,7 +16,8 @@ from lifecycle.models import Operation
 from lifecycle.operations import open_operations
 from machines.access import Person, Right, rights_over
 from machines.models import Machine
-from machines.operation_table import SUGGESTED, TABLE, Kind, Refusal, RefusalCode, refusal
+from machines.operation_table import SUGGESTED, TABLE, Kind, Place
+from machines.refusals import Refusal, RefusalCode, facts_of, refusal
 
 _ANY = UUID(int=0)
 _RIGHT_WORDS = {
@@ -52,7 +53,8 @@ class Sight:
         unreachable = "" if machine.host.reachable else ' data-reachable="0"'
         return mark_safe(  # noqa: S308  # numbers and words of ours only
             f'data-machine="{machine.uuid}" data-state="{State(machine.state)}" data-version="{machine.version}"'
-            f' data-right="{int(self.right)}" data-host="{machine.host_id}"{unreachable}',
+            f' data-right="{int(self.right)}" data-host="{machine.host_id}"{unreachable}'
+            f' data-facts="{" ".join(sorted(facts_of(machine)))}"',
         )
 
     @property
@@ -93,9 +95,19 @@ class Sight:
         }
 
     @property
-    def buttons(self) -> list[Button]:
+    def every(self) -> list[Button]:
         """Every operation, in the order of a machine's life."""
         return [self._button(kind) for kind in TABLE.values()]
+
+    @property
+    def buttons(self) -> list[Button]:
+        """The operations that have a button of their own."""
+        return [self._button(kind) for kind in TABLE.values() if kind.place is Place.BUTTON]
+
+    @property
+    def menu(self) -> list[Button]:
+        """The operations of the menu “More”, and those that are asked on a page of their own."""
+        return [self._button(kind) for kind in TABLE.values() if kind.place is not Place.BUTTON]
 
     @property
     def suggested(self) -> list[Button]:
@@ -115,6 +127,7 @@ class Sight:
             right=self.right,
             host_reachable=self.machine.host.reachable,
             in_the_way=TABLE.get(self.operation.kind) if self.operation else None,
+            facts=facts_of(self.machine),
         )
         return Button(kind, found)
 

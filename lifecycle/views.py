@@ -156,7 +156,8 @@ def _kind_or_404(name: str) -> Kind:
 
 def _parameters(request: HttpRequest, kind: Kind) -> dict[str, Any]:
     """Return the operation's parameters from the form."""
-    return {"mode": request.POST["mode"]} if kind.modes and request.POST.get("mode") else {}
+    values = {each.name: each.from_form(request.POST.getlist(each.name)) for each in kind.parameters}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _names(found: Machine, kind: Kind) -> dict[str, str]:

@@ -152,6 +152,17 @@ def clear_notes(uuid: UUID) -> None:
     _note(uuid, shutdown_asked_at=None, overdue_since=None)
 
 
+def note_saved_files(uuid: UUID, count: int, newest_run: int | None) -> None:
+    """Note how many saved files a machine has, and of which run the newest is."""
+    with transaction.atomic():
+        machine = Machine.objects.select_for_update().select_related("host", "owner").filter(pk=uuid).first()
+        if machine is None or (machine.saved_file_count, machine.saved_at_run) == (count, newest_run):
+            return
+        machine.saved_file_count, machine.saved_at_run = count, newest_run
+        _write({machine: {"saved_file_count", "saved_at_run"}})
+        transaction.on_commit(partial(reread.ask, machine))
+
+
 def _note(uuid: UUID, **values: datetime | None) -> None:
     """Write portal facts, and have the watcher find the state that follows from them."""
     with transaction.atomic():

@@ -1,22 +1,20 @@
 """The one table of operations: what each is called, when and by whom it may be asked, what it destroys, what ends it.
 
-Python, templates, API and the browser (as JSON, see `as_json`) all read this table.
+Python, templates, API and the browser (`machines.table_json`) all read this table; `machines.refusals` applies it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-from django.utils.functional import Promise
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop
+from django.utils.translation import gettext_lazy
 
 from hypervisor.states import ACTIVE_STATES, State
 from machines.access import Right
-
-Words = str | Promise
+from machines.parameters import LONGEST_XML, Choice, Flag, Number, Parameter, Text, WordList
+from machines.state_words import Words
 
 
 class Queue(StrEnum):
@@ -26,15 +24,46 @@ class Queue(StrEnum):
     LONG = "long"
 
 
+class Place(StrEnum):
+    """Where pages offer an operation."""
+
+    BUTTON = "button"
+    """A button of its own."""
+    MENU = "menu"
+    """An item of the menu “More”."""
+    FORM = "form"
+    """A page of its own that asks for its parameters."""
+
+
+class Fact(StrEnum):
+    """What beside the state has to be true of a machine, named like its field."""
+
+    PERSISTENT = "persistent"
+    SAVED_IMAGE = "has_saved_image"
+    SAVED_FILES = "saved_file_count"
+    AGENT = "agent_connected"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What holds instead when a certain parameter is given; an empty right means the kind's own."""
+
+    states: frozenset[State]
+    requires: tuple[Fact, ...] = ()
+    right: Right = Right.NONE
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One operation that can be asked of a machine.
 
     - states: where it is allowed.
+    - requires: what beside the state has to be true of the machine.
+    - variants: what holds instead when the parameter of this name is given.
     - loses: what is destroyed, as a sentence with `%(name)s`; empty when nothing is, and then nobody is asked.
     - waits: the call only starts it; the watcher's news or a deadline finishes it.
     - preempts: it ends whatever other operation is in the way.
-    - modes: the values of its parameter `mode`, the first being the default.
+    - url: the name of the page that asks for its parameters, for the place FORM.
     """
 
     name: str
@@ -48,39 +77,68 @@ class Kind:
     waits: bool = False
     preempts: bool = False
     cancellable: bool = False
-    modes: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    requires: tuple[Fact, ...] = ()
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    place: Place = Place.BUTTON
+    url: str = ""
 
     @property
     def ways(self) -> dict[str, Words]:
         """The modes that people may choose beside the default, in words."""
-        return {mode: MODE_WORDS[mode] for mode in self.modes[1:]}
+        for parameter in self.parameters:
+            if isinstance(parameter, Choice) and parameter.name == "mode":
+                return {mode: words for mode, words in parameter.values.items() if mode != parameter.default}
+        return {}
+
+    def variant(self, given: Mapping[str, object] | None = None) -> Variant:
+        """Return what holds when it is asked with these parameters."""
+        for name, variant in self.variants.items():
+            if given and given.get(name):
+                return Variant(variant.states, variant.requires, variant.right or self.right)
+        return Variant(self.states, self.requires, self.right)
 
 
-class RefusalCode(StrEnum):
-    """Why an operation is not possible now (the API's error codes)."""
-
-    STATE = "state_conflict"
-    OPERATION = "operation_conflict"
-    HOST = "host_unreachable"
-    RIGHT = "forbidden"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why an operation is not possible now, as a code for scripts and a sentence for people."""
-
-    code: RefusalCode
-    sentence: str
-
-
-MODE_WORDS: dict[str, Words] = {
-    "acpi": gettext_lazy("by the power button"),
-    "agent": gettext_lazy("by the guest agent"),
-}
+_HOW = Choice(
+    "mode",
+    gettext_lazy("how"),
+    "default",
+    values={
+        "default": gettext_lazy("as the host thinks best"),
+        "acpi": gettext_lazy("by the power button"),
+        "agent": gettext_lazy("by the guest agent"),
+    },
+)
+_SLEEP = Choice(
+    "mode",
+    gettext_lazy("how"),
+    "mem",
+    values={
+        "mem": gettext_lazy("to memory"),
+        "disk": gettext_lazy("to its own disk"),
+        "hybrid": gettext_lazy("to memory and its own disk"),
+    },
+)
+FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_FILE_FORM = gettext_lazy("at most 64 letters, digits, dots, dashes and underscores")
+_FILE = Text("file", gettext_lazy("saved file"), pattern=FILE_NAME, form=_FILE_FORM)
+_THE_FILE = Text("file", gettext_lazy("saved file"), needed=True, pattern=FILE_NAME, form=_FILE_FORM)
+_XML = Text("xml", gettext_lazy("definition"), hidden=True, longest=LONGEST_XML)
+_KEYS = WordList(
+    "keys",
+    gettext_lazy("keys"),
+    needed=True,
+    pattern=r"KEY_[A-Z0-9_]{1,32}",
+    form=gettext_lazy("a list of at most 16 Linux key names such as KEY_LEFTCTRL"),
+    most=16,
+)
 
 _AWAKE = frozenset({State.RUNNING, State.IDLE})
 _ON = ACTIVE_STATES
 _OFF = frozenset({State.SHUTOFF, State.CRASHED})
+_GONE = frozenset({State.UNDEFINED})
+_ALL = frozenset(State)
+_KNOWN = _ALL - _GONE
 
 TABLE: dict[str, Kind] = {
     kind.name: kind
@@ -100,6 +158,28 @@ TABLE: dict[str, Kind] = {
             "restore",
             Queue.LONG,
             frozenset({State.SAVED}),
+            parameters=(_FILE, Text("confirm", gettext_lazy("the machine's name, typed"), hidden=True)),
+            variants={"file": Variant(_OFF | {State.SAVED, State.UNDEFINED}, (Fact.SAVED_FILES,))},
+        ),
+        Kind(
+            "fresh-boot",
+            gettext_lazy("Boot afresh"),
+            gettext_lazy("Booting afresh"),
+            "bolt",
+            Queue.QUICK,
+            frozenset({State.SAVED}),
+            loses=gettext_lazy(
+                "%(name)s boots from its disks. What ran in it when it was saved, and unsaved work in that, is lost."
+            ),
+            place=Place.MENU,
+        ),
+        Kind(
+            "wakeup",
+            gettext_lazy("Wake up"),
+            gettext_lazy("Waking up"),
+            "sun",
+            Queue.QUICK,
+            frozenset({State.PMSUSPENDED}),
         ),
         Kind(
             "shutdown",
@@ -110,7 +190,7 @@ TABLE: dict[str, Kind] = {
             _AWAKE | {State.DYING},
             waits=True,
             cancellable=True,
-            modes=("default", "acpi", "agent"),
+            parameters=(_HOW,),
         ),
         Kind(
             "reboot",
@@ -121,7 +201,7 @@ TABLE: dict[str, Kind] = {
             _AWAKE,
             waits=True,
             cancellable=True,
-            modes=("default", "acpi", "agent"),
+            parameters=(_HOW,),
         ),
         Kind(
             "suspend",
@@ -147,6 +227,20 @@ TABLE: dict[str, Kind] = {
             Queue.LONG,
             _AWAKE | {State.PAUSED},
             cancellable=True,
+            parameters=(_FILE,),
+            requires=(Fact.PERSISTENT,),
+            variants={"file": Variant(_AWAKE | {State.PAUSED})},
+        ),
+        Kind(
+            "pmsuspend",
+            gettext_lazy("Put to sleep"),
+            gettext_lazy("Putting to sleep"),
+            "moon",
+            Queue.QUICK,
+            _AWAKE,
+            parameters=(_SLEEP,),
+            requires=(Fact.AGENT,),
+            place=Place.MENU,
         ),
         Kind(
             "reset",
@@ -177,13 +271,119 @@ TABLE: dict[str, Kind] = {
             loses=gettext_lazy("%(name)s stops at once, as if its power was cut. Unsaved work in it is lost."),
             preempts=True,
         ),
+        Kind(
+            "discard-image",
+            gettext_lazy("Discard saved image"),
+            gettext_lazy("Discarding the saved image"),
+            "eraser",
+            Queue.QUICK,
+            frozenset({State.SAVED}),
+            loses=gettext_lazy("The saved memory of %(name)s is deleted, and unsaved work in it. Its disks stay."),
+            requires=(Fact.SAVED_IMAGE,),
+            place=Place.MENU,
+        ),
+        Kind(
+            "delete-file",
+            gettext_lazy("Delete saved file"),
+            gettext_lazy("Deleting a saved file"),
+            "trash",
+            Queue.QUICK,
+            _ALL,
+            Right.OWN,
+            loses=gettext_lazy("The saved file of %(name)s is deleted, and unsaved work in it. Its disks stay."),
+            parameters=(_THE_FILE,),
+            requires=(Fact.SAVED_FILES,),
+            place=Place.FORM,
+            url="lifecycle:saved_files",
+        ),
+        Kind(
+            "autostart",
+            gettext_lazy("Autostart"),
+            gettext_lazy("Setting autostart"),
+            "clock-play",
+            Queue.QUICK,
+            _KNOWN,
+            Right.OWN,
+            parameters=(Flag("on", gettext_lazy("start with the host"), needed=True),),
+            requires=(Fact.PERSISTENT,),
+            place=Place.FORM,
+            url="lifecycle:machine",
+        ),
+        Kind(
+            "inject-nmi",
+            gettext_lazy("Inject NMI"),
+            gettext_lazy("Injecting an NMI"),
+            "urgent",
+            Queue.QUICK,
+            _ON - {State.PMSUSPENDED},
+            Right.ADMIN,
+            loses=gettext_lazy(
+                "%(name)s gets a non-maskable interrupt. Many systems take it as an order to crash and dump memory."
+            ),
+            place=Place.MENU,
+        ),
+        Kind(
+            "send-keys",
+            gettext_lazy("Send keys"),
+            gettext_lazy("Sending keys"),
+            "keyboard",
+            Queue.QUICK,
+            _AWAKE | {State.SHUTDOWN, State.DYING},
+            Right.ADMIN,
+            parameters=(_KEYS, Number("hold_ms", gettext_lazy("held for, in milliseconds"), 100, least=1, most=10_000)),
+            place=Place.FORM,
+            url="lifecycle:send_keys",
+        ),
+        Kind(
+            "define",
+            gettext_lazy("Define again"),
+            gettext_lazy("Defining"),
+            "file-plus",
+            Queue.QUICK,
+            _GONE,
+            Right.OWN,
+            parameters=(_XML,),
+            variants={"xml": Variant(_ALL, (), Right.ADMIN)},
+            place=Place.MENU,
+        ),
+        Kind(
+            "create",
+            gettext_lazy("Start once"),
+            gettext_lazy("Creating"),
+            "player-track-next",
+            Queue.QUICK,
+            _GONE,
+            Right.OWN,
+            parameters=(Flag("persistent", gettext_lazy("define it too"), default=False), _XML),
+            variants={"xml": Variant(_GONE, (), Right.ADMIN)},
+            place=Place.MENU,
+        ),
+        Kind(
+            "undefine",
+            gettext_lazy("Undefine"),
+            gettext_lazy("Undefining"),
+            "file-x",
+            Queue.QUICK,
+            _KNOWN,
+            Right.OWN,
+            loses=gettext_lazy("Its host forgets %(name)s. Its definition is kept here; its disks stay unless ticked."),
+            parameters=(
+                Flag("saved_image", gettext_lazy("delete its managed-save image"), default=False),
+                Flag("snapshots", gettext_lazy("forget its snapshots"), default=False),
+                Flag("nvram", gettext_lazy("delete its NVRAM"), default=False),
+                WordList("disks", gettext_lazy("disks to delete"), default=[]),
+            ),
+            requires=(Fact.PERSISTENT,),
+            place=Place.FORM,
+            url="lifecycle:undefine",
+        ),
     )
 }
 """In the order of a machine's life, which is the order of the buttons."""
 
 
 SUGGESTED: dict[State, tuple[str, ...]] = {
-    State.UNDEFINED: (),
+    State.UNDEFINED: ("define",),
     State.SHUTOFF: ("start",),
     State.RUNNING: ("shutdown",),
     State.IDLE: ("shutdown",),
@@ -192,94 +392,6 @@ SUGGESTED: dict[State, tuple[str, ...]] = {
     State.SAVED: ("restore",),
     State.CRASHED: ("start",),
     State.DYING: ("keep-running", "destroy"),
-    State.PMSUSPENDED: ("destroy",),
+    State.PMSUSPENDED: ("wakeup",),
 }
 """What most people want next: lists draw these as buttons and keep the rest in a menu."""
-
-FORBIDDEN = gettext_noop("You need the right “%(right)s” on this machine.")
-HOST_UNREACHABLE = gettext_noop("Its host does not answer. It is tried again all the time.")
-IN_THE_WAY = gettext_noop("Another operation is in the way: %(operation)s.")
-WRONG_STATE = gettext_noop("The machine is %(state)s; “%(operation)s” is possible when it is %(allowed)s.")
-
-
-def refusal(
-    kind: Kind,
-    *,
-    state: State,
-    right: Right,
-    host_reachable: bool,
-    in_the_way: Kind | None = None,
-) -> Refusal | None:
-    """Return why this operation is not possible now, or None when it is.
-
-    Args:
-        kind: the operation.
-        state: the machine's present state.
-        right: what the person who asks has over the machine.
-        host_reachable: whether the machine's host answers.
-        in_the_way: the kind of the open operation, when there is one. Force off goes ahead of any but another.
-    """
-    if right < kind.right:
-        sentence = _(FORBIDDEN) % {"right": kind.right.word}
-        return Refusal(RefusalCode.RIGHT, sentence)
-    if not host_reachable:
-        return Refusal(RefusalCode.HOST, _(HOST_UNREACHABLE))
-    if in_the_way and (in_the_way.preempts or not kind.preempts):
-        sentence = _(IN_THE_WAY) % {"operation": in_the_way.doing}
-        return Refusal(RefusalCode.OPERATION, sentence)
-    if state not in kind.states:
-        return Refusal(RefusalCode.STATE, state_sentence(kind, state))
-    return None
-
-
-def state_sentence(kind: Kind, state: State) -> str:
-    """Say that this state does not allow the operation, and which states do."""
-    allowed = ", ".join(str(STATE_WORDS[other]) for other in State if other in kind.states)
-    return _(WRONG_STATE) % {
-        "state": STATE_WORDS[state],
-        "operation": kind.label,
-        "allowed": allowed,
-    }
-
-
-def as_json() -> dict[str, Any]:
-    """Return the table for the browser, in the reader's language; it says what `refusal` says (static/js/table.js)."""
-    return {
-        "states": {state.value: str(words) for state, words in STATE_WORDS.items()},
-        "active": sorted(ACTIVE_STATES),
-        "suggested": {state.value: SUGGESTED[state] for state in State},
-        "rights": {right.word: int(right) for right in Right if right},
-        "operations": {
-            kind.name: {
-                "label": str(kind.label),
-                "doing": str(kind.doing),
-                "icon": kind.icon,
-                "states": [state.value for state in State if state in kind.states],
-                "right": int(kind.right),
-                "loses": str(kind.loses),
-                "preempts": kind.preempts,
-                "cancellable": kind.cancellable,
-            }
-            for kind in TABLE.values()
-        },
-        "sentences": {
-            RefusalCode.RIGHT: _(FORBIDDEN),
-            RefusalCode.HOST: _(HOST_UNREACHABLE),
-            RefusalCode.OPERATION: _(IN_THE_WAY),
-            RefusalCode.STATE: _(WRONG_STATE),
-        },
-    }
-
-
-STATE_WORDS: dict[State, Words] = {
-    State.UNDEFINED: gettext_lazy("undefined"),
-    State.SHUTOFF: gettext_lazy("shut off"),
-    State.RUNNING: gettext_lazy("running"),
-    State.IDLE: gettext_lazy("idle"),
-    State.SHUTDOWN: gettext_lazy("shutting down"),
-    State.PAUSED: gettext_lazy("paused"),
-    State.SAVED: gettext_lazy("saved"),
-    State.CRASHED: gettext_lazy("crashed"),
-    State.DYING: gettext_lazy("dying"),
-    State.PMSUSPENDED: gettext_lazy("asleep"),
-}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TypedDict
 
+from hypervisor.states import State
 from machines.models import Host, Machine
+from machines.state_words import STATE_MEANINGS
 
 
 class MachinePayload(TypedDict):
@@ -20,11 +22,13 @@ class MachinePayload(TypedDict):
     host_reachable: bool
     seen_at: str | None
     state: str
+    state_meaning: str
     state_reason: str
     state_since: str
     persistent: bool
     autostart: bool
     has_saved_image: bool
+    saved_file_count: int
     snapshot_count: int
     vcpus: int
     memory_bytes: int
@@ -58,11 +62,13 @@ def machine_payload(machine: Machine) -> MachinePayload:
         "host_reachable": machine.host.reachable,
         "seen_at": iso(machine.host.seen_at),
         "state": machine.state,
+        "state_meaning": str(STATE_MEANINGS[State(machine.state)]),
         "state_reason": machine.state_reason,
         "state_since": machine.state_since.isoformat(),
         "persistent": machine.persistent,
         "autostart": machine.autostart,
         "has_saved_image": machine.has_saved_image,
+        "saved_file_count": machine.saved_file_count,
         "snapshot_count": machine.snapshot_count,
         "vcpus": machine.vcpus,
         "memory_bytes": machine.memory_bytes,

@@ -12,7 +12,7 @@ from hypervisor.states import REASONS, DomainState, PortalFacts, State, Verdict,
 from machines.models import Machine
 
 UNSEEN = frozenset(
-    {"domain_state", "shutdown_asked_at", "overdue_since", "quiet_since", "rebooted_at"},
+    {"domain_state", "domain_id", "runs", "shutdown_asked_at", "overdue_since", "quiet_since", "rebooted_at"},
 )
 """Columns that no payload shows: a change of these alone makes no new version."""
 
@@ -36,6 +36,7 @@ class Moment:
 def reflect(machine: Machine, reading: Reading, moment: Moment) -> set[str]:
     """Write a reading into the row object; return the names of the fields that changed."""
     changed = _assign(machine, _plain_values(machine, reading))
+    changed |= _assign(machine, _run(machine, reading))
     changed |= _assign(machine, _notes(machine, reading, moment))
     verdict = _verdict(machine, reading, moment)
     if machine.state != verdict.state:
@@ -57,6 +58,7 @@ def forget(machine: Machine, now: datetime) -> set[str]:
             "state_reason": "unknown",
             "state_since": now,
             "domain_state": int(DomainState.NOSTATE),
+            "domain_id": None,
             "autostart": False,
             "has_saved_image": False,
             "snapshot_count": 0,
@@ -110,6 +112,19 @@ def _definition_values(definition: Definition) -> dict[str, Any]:
     }
 
 
+def _run(machine: Machine, reading: Reading) -> dict[str, Any]:
+    """Count the runs: another number of libvirt's is another run, and so is an end that nobody saw coming."""
+    begun = reading.domain_id is not None and reading.domain_id != machine.domain_id
+    return {"domain_id": reading.domain_id, "runs": machine.runs + (begun or _missed_a_run(machine, reading))}
+
+
+def _missed_a_run(machine: Machine, reading: Reading) -> bool:
+    """Say whether it was off before and is off for another reason now; a forgotten reason says nothing."""
+    reason = reason_word(reading.state, reading.reason)
+    off_twice = reading.state == machine.domain_state == DomainState.SHUTOFF
+    return off_twice and "unknown" not in {reason, machine.state_reason} and reason != machine.state_reason
+
+
 def _notes(machine: Machine, reading: Reading, moment: Moment) -> dict[str, Any]:
     """Return the portal's own facts after this reading: an off or rebooted machine is no longer on its way down."""
     values: dict[str, Any] = {}
@@ -129,6 +144,7 @@ def _verdict(machine: Machine, reading: Reading, moment: Moment) -> Verdict:
         shutdown_asked=machine.shutdown_asked_at is not None,
         overdue=machine.overdue_since is not None,
         quiet=machine.quiet_since is not None and moment.now - machine.quiet_since >= moment.idle_after,
+        saved_file=machine.saved_at_run == machine.runs,
     )
     reason = _remembered_reason(machine, reading)
     return state_of(reading.state, reason, has_saved_image=reading.has_saved_image, facts=facts)

@@ -19,7 +19,9 @@ from django.utils.translation import gettext as _
 from hypervisor.states import State
 from kvmportal.environment import ROOT
 from machines.models import Machine
-from machines.operation_table import STATE_WORDS, TABLE, as_json
+from machines.operation_table import TABLE
+from machines.state_words import STATE_WORDS
+from machines.table_json import as_json
 from people.roles import is_administrator, is_helpdesk
 
 register = template.Library()

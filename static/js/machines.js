@@ -1,7 +1,7 @@
 // Draws machines wherever the page shows them: rows of the list ([data-machine] tr) and the machine's own page.
 // Names and titles are text that somebody else chose: they only ever become textContent.
 
-import { isActive, refusal, rightOf, suggested } from "./table.js";
+import { factsIn, isActive, refusal, rightOf, suggested } from "./table.js";
 import { timeElement } from "./times.js";
 import { say, size, table, words } from "./words.js";
 
@@ -30,6 +30,7 @@ export function drawMachine(machine) {
     place.dataset.state = machine.state;
     place.dataset.version = machine.version;
     place.dataset.host = machine.host_id;
+    place.dataset.facts = factsIn(machine).join(" ");
     setReachable(place, machine.host_reachable, machine.seen_at);
     drawFacts(place, machine);
     drawButtons(place);
@@ -171,6 +172,7 @@ const factsOf = (place) => ({
   right: Number(place.dataset.right),
   reachable: place.dataset.reachable !== "0",
   operation: running.get(place.dataset.machine)?.operation ?? null,
+  facts: (place.dataset.facts ?? "").split(" "),
 });
 
 export const refusalFor = (place, name) => refusal(name, factsOf(place));

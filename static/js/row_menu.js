@@ -38,7 +38,7 @@ function note(refusals) {
 
 function open(opener) {
   row = opener.closest("[data-machine]");
-  const names = Object.keys(table.operations);
+  const names = Object.keys(table.operations).filter((name) => table.operations[name].place !== "form");
   const refusals = names.map((name) => refusalFor(row, name));
   menu.replaceChildren(...note(refusals), ...names.map((name, index) => item(name, refusals[index])));
   menu.showPopover();

@@ -6,9 +6,9 @@ const rightWord = (right) => Object.entries(table.rights).find(([, value]) => va
 
 /**
  * Why an operation is not possible now: {code, sentence}, or null when it is.
- * facts: {state, right, reachable, operation: kind of the open one or null}
+ * facts: {state, right, reachable, operation: kind of the open one or null, facts: what else is true of the machine}
  */
-export function refusal(name, { state, right, reachable, operation }) {
+export function refusal(name, { state, right, reachable, operation, facts }) {
   const kind = table.operations[name];
   const sentences = table.sentences;
   const first = operation ? table.operations[operation] : null;
@@ -24,8 +24,12 @@ export function refusal(name, { state, right, reachable, operation }) {
     const values = { state: table.states[state], operation: kind.label, allowed };
     return { code: "state_conflict", sentence: say(sentences.state_conflict, values) };
   }
-  return null;
+  const missing = kind.requires.find((fact) => !facts.includes(fact));
+  return missing ? { code: "state_conflict", sentence: table.missing[missing] } : null;
 }
+
+/** What of all that operations require is true of a machine, as its payload says. */
+export const factsIn = (machine) => Object.keys(table.missing).filter((fact) => machine[fact]);
 
 export const isActive = (state) => table.active.includes(state);
 export const suggested = (state) => table.suggested[state] ?? [];

@@ -11,7 +11,8 @@ from kvmportal.api import api
 from kvmportal.environment import ROOT
 from kvmportal.errors import _BY_STATUS
 from machines.listing import SORTS
-from machines.operation_table import TABLE, RefusalCode
+from machines.operation_table import TABLE
+from machines.refusals import RefusalCode
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
 SOURCES = [

@@ -1,0 +1,26 @@
+"""What beside the table an operation demands of its machine and its parameters, checked before it is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from machines.models import Machine
+from machines.operation_table import Kind
+
+Demand = Callable[[Machine, dict[str, Any], User], dict[str, Any]]
+"""Takes machine, checked parameters and who asks; returns the parameters to keep, or raises Refused."""
+
+DEMANDS: dict[str, Demand] = {}
+
+
+def demanded(kind: Kind, machine: Machine, parameters: dict[str, Any], by: User) -> dict[str, Any]:
+    """Return the parameters to keep with the operation.
+
+    Raises:
+        Refused: it cannot be done so; the sentence says what to do.
+    """
+    demand = DEMANDS.get(kind.name)
+    return demand(machine, parameters, by) if demand else parameters

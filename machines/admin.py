@@ -165,7 +165,7 @@ class MachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "video_model",
         "graphics",
         "addresses",
-        "conflict",
+        "conflict_host",
     )
     readonly_fields = mirrored
     fieldsets = (

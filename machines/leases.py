@@ -37,7 +37,7 @@ def take(host_id: int, holder: str) -> HeldLease | None:
     """Take a host's lease if nobody holds it, or if it has expired; the epoch grows, which ends the last holder's."""
     lease, _ = Lease.objects.get_or_create(host_id=host_id, defaults={"expires_at": LONG_AGO})
     free = Lease.objects.filter(pk=lease.pk, epoch=lease.epoch, expires_at__lte=Now())
-    if free.update(holder=holder, epoch=F("epoch") + 1, expires_at=Now() + LENGTH):
+    if free.update(holder=holder, epoch=F("epoch") + 1, taken_at=Now(), expires_at=Now() + LENGTH):
         return HeldLease(host_id, holder, lease.epoch + 1)
     return None
 

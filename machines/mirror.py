@@ -124,7 +124,9 @@ def host_seen(held: HeldLease, facts: HostFacts | None = None) -> None:
     """
     values: dict[str, Any] = {"reachable": True, "last_error": "", "seen_at": timezone.now()}
     if facts:
-        values |= {name: value for name, value in asdict(facts).items() if name != "capabilities_xml"}
+        said = {name: value for name, value in asdict(facts).items() if name != "capabilities_xml"}
+        values |= {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+        values["facts_at"] = values["seen_at"]
     _write_host(held, values)
 
 
@@ -197,25 +199,21 @@ def _claim(machine: Machine, host: Host) -> set[str]:
     if machine.host_id == host.pk:
         return set()
     if machine.state == State.UNDEFINED or not machine.host.enabled:
-        machine.host, machine.conflict = host, ""
-        return {"host", "conflict"}
-    if machine.conflict == _conflict(host):
+        machine.host, machine.conflict_host = host, None
+        return {"host", "conflict_host"}
+    if machine.conflict_host_id:  # one of several is enough; when that is gone, the next look of another writes its own
         return set()
-    machine.conflict = _conflict(host)
-    return {"conflict"}
-
-
-def _conflict(host: Host) -> str:
-    return f"The host {host.name} shows a machine of the same UUID; it is not followed there."
+    machine.conflict_host = host
+    return {"conflict_host"}
 
 
 def _without(host: Host, rows: dict[UUID, Machine], present: Collection[UUID], now: datetime) -> Changes:
     """Return what changes because a host does not show some machines: they are gone, or their conflict is."""
     missing = {row: forget(row, now) for row in rows.values() if row.host_id == host.pk and row.uuid not in present}
-    for machine in Machine.objects.filter(conflict=_conflict(host)):
+    for machine in Machine.objects.filter(conflict_host=host):
         if machine.uuid not in present:
-            machine.conflict = ""
-            missing[machine] = {"conflict"}
+            machine.conflict_host = None
+            missing[machine] = {"conflict_host"}
     return missing
 
 

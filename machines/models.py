@@ -39,6 +39,8 @@ class Host(models.Model):
     free_memory_bytes = models.PositiveBigIntegerField(default=0, editable=False)
     domain_types = models.JSONField(default=list, editable=False)
     machine_types = models.JSONField(default=list, editable=False)
+    facts_at = models.DateTimeField(null=True, blank=True, editable=False)
+    """When it last said all this of itself."""
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -60,6 +62,7 @@ class Lease(models.Model):
     holder = models.CharField(max_length=64, blank=True)
     epoch = models.PositiveBigIntegerField(default=0)
     expires_at = models.DateTimeField(default=timezone.now)
+    taken_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"{self.host} epoch {self.epoch} {self.holder}"
@@ -124,8 +127,16 @@ class Machine(models.Model):
     """Portal fact: how many saved files of it there are."""
     saved_at_run = models.PositiveBigIntegerField(null=True, editable=False)
     """Portal fact: the run that its newest saved file is from, null when it has none."""
-    conflict = models.CharField(_("conflict"), max_length=255, blank=True, editable=False)
-    """Not empty when another host shows a domain of the same UUID; says which."""
+    conflict_host = models.ForeignKey(
+        Host,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="conflicts",
+        verbose_name=_("conflict"),
+    )
+    """Another host that shows a domain of the same UUID, which is not followed there."""
 
     class Meta:
         ordering: ClassVar = ["name", "uuid"]
@@ -145,6 +156,12 @@ class Machine(models.Model):
     def get_absolute_url(self) -> str:
         """Return the machine's page."""
         return reverse("lifecycle:machine", args=[self.uuid])
+
+    @property
+    def conflict(self) -> str:
+        """Say that another host shows the same UUID, in words for everybody; which host, only administrators see."""
+        sentence = _("The same UUID is shown by another host; an administrator has to look at it.")
+        return str(sentence) if self.conflict_host_id else ""
 
 
 class GrantRole(models.TextChoices):

@@ -44,6 +44,7 @@ class Migration(migrations.Migration):
                 ("free_memory_bytes", models.PositiveBigIntegerField(default=0, editable=False)),
                 ("domain_types", models.JSONField(default=list, editable=False)),
                 ("machine_types", models.JSONField(default=list, editable=False)),
+                ("facts_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
                 "verbose_name": "host",
@@ -58,6 +59,7 @@ class Migration(migrations.Migration):
                 ("holder", models.CharField(blank=True, max_length=64)),
                 ("epoch", models.PositiveBigIntegerField(default=0)),
                 ("expires_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("taken_at", models.DateTimeField(null=True)),
                 (
                     "host",
                     models.OneToOneField(
@@ -134,7 +136,18 @@ class Migration(migrations.Migration):
                     models.PositiveIntegerField(default=0, editable=False, verbose_name="saved files"),
                 ),
                 ("saved_at_run", models.PositiveBigIntegerField(editable=False, null=True)),
-                ("conflict", models.CharField(blank=True, editable=False, max_length=255, verbose_name="conflict")),
+                (
+                    "conflict_host",
+                    models.ForeignKey(
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="conflicts",
+                        to="machines.host",
+                        verbose_name="conflict",
+                    ),
+                ),
                 (
                     "host",
                     models.ForeignKey(

@@ -174,7 +174,7 @@ def test_a_running_operation_is_drawn_in_the_row(
 def test_hostile_names_stay_text(
     client_of: ClientOf, owner: User, machine: Machine, make_operation: MakeOperation
 ) -> None:
-    Machine.objects.filter(pk=machine.pk).update(name=HOSTILE, title=HOSTILE, description=HOSTILE, conflict=HOSTILE)
+    Machine.objects.filter(pk=machine.pk).update(name=HOSTILE, title=HOSTILE, description=HOSTILE)
     operation = make_operation(message=HOSTILE, error_text=HOSTILE, error_code="x")
     Machine.objects.filter(pk=machine.pk).update(definition_xml=f"<domain><title a='{HOSTILE}'>--&gt;</title></domain>")
     for url in (

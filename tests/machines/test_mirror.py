@@ -159,7 +159,8 @@ class TestTwoHosts:
         mirror.apply(other_held, [again(known, PAUSED, "user", definition=DEFINITION)], complete=True)
         row = Machine.objects.get(pk=known.pk)
         assert (row.host.name, row.state, row.version) == ("host-1", "running", 2)
-        assert "host-2" in row.conflict
+        assert row.conflict_host.name == "host-2"
+        assert "another host" in row.conflict and "host-2" not in row.conflict
         assert pushes.machines()[known.uuid]["conflict"] == row.conflict
 
     def test_a_conflict_that_stays_is_no_news(self, known, other_held):
@@ -171,7 +172,7 @@ class TestTwoHosts:
         mirror.apply(other_held, [again(known)], complete=True)
         mirror.apply(other_held, [], complete=True)
         row = Machine.objects.get(pk=known.pk)
-        assert (row.conflict, row.state) == ("", "running")
+        assert (row.conflict_host, row.conflict, row.state) == (None, "", "running")
 
     def test_an_undefined_machine_moves_to_the_host_that_shows_it(self, held, known, other_held, pushes):
         mirror.apply(other_held, [again(known)], complete=True)

@@ -167,7 +167,12 @@ class SavedFile(models.Model):
 
 
 class HostTest(models.Model):
-    """One test of the connection to a host, asked for by an administrator. queued -> running -> succeeded | failed."""
+    """One test of the connection to a host, asked for by an administrator.
+
+    queued -> running -> succeeded | failed
+    queued or running -> failed, when its worker died or none took it (`lifecycle.host_tests.end_lost`)
+    Moves only by compare-and-swap. One open test for each host.
+    """
 
     host = models.ForeignKey(Host, models.CASCADE, related_name="tests", verbose_name=_("host"))
     requested_by = models.ForeignKey(
@@ -186,6 +191,9 @@ class HostTest(models.Model):
         ordering: ClassVar = ["-pk"]
         verbose_name = _("connection test")
         verbose_name_plural = _("connection tests")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["host"], condition=Q(status__in=OPEN), name="one_open_test_for_each_host"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.host} {self.status}"

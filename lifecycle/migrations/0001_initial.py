@@ -89,6 +89,13 @@ class Migration(migrations.Migration):
                 "verbose_name": "connection test",
                 "verbose_name_plural": "connection tests",
                 "ordering": ["-pk"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("status__in", ("queued", "running"))),
+                        fields=("host",),
+                        name="one_open_test_for_each_host",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(

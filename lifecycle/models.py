@@ -36,6 +36,8 @@ class Bulk(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="bulks", verbose_name=_("requested by")
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    machines = models.JSONField(default=list)
+    """Each machine it is for, written before the first is asked: {"machine", "name"}; none is ever passed over."""
     refusals = models.JSONField(default=list)
     """For each machine that it was refused for: {"machine", "name", "code", "message"}."""
 
@@ -46,6 +48,10 @@ class Bulk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"
+
+    def get_absolute_url(self) -> str:
+        """Return the page of its results."""
+        return reverse("lifecycle:bulk", args=[self.pk])
 
 
 class OperationQuerySet(models.QuerySet["Operation"]):

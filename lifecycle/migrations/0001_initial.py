@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                 ("kind", models.CharField(max_length=32, verbose_name="operation")),
                 ("parameters", models.JSONField(blank=True, default=dict, verbose_name="parameters")),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("machines", models.JSONField(default=list)),
                 ("refusals", models.JSONField(default=list)),
                 (
                     "requested_by",

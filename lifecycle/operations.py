@@ -52,7 +52,7 @@ def request(
         Refused: it is unknown, badly parametrised, or not possible now (right, host, state, another operation).
         Http404: the machine's row is gone.
     """
-    kind = _kind(kind_name)
+    kind = kind_named(kind_name)
     given = checked(kind.parameters, parameters, kind.label)
     for _attempt in range(ATTEMPTS):
         try:
@@ -126,7 +126,12 @@ def open_operations(machines: Collection[UUID]) -> dict[UUID, Operation]:
     return {row.machine_id: row for row in rows.order_by("-preempted", "pk")}
 
 
-def _kind(name: str) -> Kind:
+def kind_named(name: str) -> Kind:
+    """Return the operation of this name.
+
+    Raises:
+        Refused: `unknown_operation` (400).
+    """
     if kind := TABLE.get(name):
         return kind
     sentence = _("There is no operation “%(name)s”.") % {"name": name[:40]}

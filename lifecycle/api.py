@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema
@@ -18,6 +17,7 @@ from hypervisor.states import State
 from lifecycle import operations
 from lifecycle.history import operation_or_404, visible_operations
 from lifecycle.models import Operation, Status
+from lifecycle.page_requests import user_of
 from lifecycle.payload import operation_payload
 from lifecycle.sight import Sight, sights
 from machines import listing
@@ -178,7 +178,7 @@ def machine(request: HttpRequest, uuid: UUID, fields: str = "") -> JsonResponse:
 def request_operation(request: HttpRequest, uuid: UUID, payload: OperationIn) -> Answer[dict[str, Any]]:
     """Accept an operation; it is carried out at once, and its row says how it goes."""
     machine = machine_or_404(request.user, uuid)
-    operation = operations.request(machine, payload.operation, by=_user(request), parameters=payload.parameters)
+    operation = operations.request(machine, payload.operation, by=user_of(request), parameters=payload.parameters)
     return Answer(202, dict(operation_payload(operation)))
 
 
@@ -209,13 +209,8 @@ def operation(request: HttpRequest, operation_id: Id) -> dict[str, Any]:
 )
 def cancel(request: HttpRequest, operation_id: Id) -> Answer[dict[str, Any]]:
     """Cancel it, or ask for it: `cancel_requested` until the worker has stopped it."""
-    cancelled = operations.cancel(operation_or_404(request.user, operation_id), _user(request))
+    cancelled = operations.cancel(operation_or_404(request.user, operation_id), user_of(request))
     return Answer(202, dict(operation_payload(cancelled)))
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101  # the API's authentication saw to it
-    return request.user
 
 
 def _described(person: Person, found: Iterable[Machine]) -> list[dict[str, Any]]:

@@ -7,11 +7,9 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -20,6 +18,7 @@ from lifecycle import operations as asking
 from lifecycle.history import operation_or_404
 from lifecycle.history_page import HistoryPage
 from lifecycle.list_page import ListPage
+from lifecycle.page_requests import next_page, user_of
 from lifecycle.sight import sight
 from machines.access import Right, machine_or_404
 from machines.models import Machine
@@ -79,11 +78,11 @@ def request_operation(request: HttpRequest, uuid: UUID, kind: str) -> HttpRespon
     if wanted.loses and "confirm" not in request.POST:
         return _ask_first(request, found, wanted)
     try:
-        asking.request(found, kind, by=_user(request), parameters=_parameters(request, wanted))
+        asking.request(found, kind, by=user_of(request), parameters=_parameters(request, wanted))
         messages.info(request, _("%(machine)s: “%(operation)s” is on its way.") % _names(found, wanted))
     except Refused as refused:
         messages.error(request, f"{found.name}: {refused.sentence}")
-    return redirect(_next(request, found.get_absolute_url()))
+    return redirect(next_page(request, found.get_absolute_url()))
 
 
 @never_cache
@@ -115,10 +114,10 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Cancel an operation."""
     found = operation_or_404(request.user, pk)
     try:
-        asking.cancel(found, _user(request))
+        asking.cancel(found, user_of(request))
     except Refused as refused:
         messages.error(request, refused.sentence)
-    return redirect(_next(request, found.get_absolute_url()))
+    return redirect(next_page(request, found.get_absolute_url()))
 
 
 def _machine_page(
@@ -143,7 +142,7 @@ def _ask_first(request: HttpRequest, found: Machine, kind: Kind) -> HttpResponse
         "kind": kind,
         "loses": str(kind.loses) % {"name": found.name},
         "parameters": _parameters(request, kind),
-        "next": _next(request, found.get_absolute_url()),
+        "next": next_page(request, found.get_absolute_url()),
     }
     return render(request, "lifecycle/confirm.html", context)
 
@@ -162,16 +161,3 @@ def _parameters(request: HttpRequest, kind: Kind) -> dict[str, Any]:
 
 def _names(found: Machine, kind: Kind) -> dict[str, str]:
     return {"machine": found.name, "operation": str(kind.label)}
-
-
-def _next(request: HttpRequest, otherwise: str) -> str:
-    """Return where the form says to go on, if that is a page of ours."""
-    wanted = request.POST.get("next", "")
-    hosts, secure = {request.get_host()}, request.is_secure()
-    ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts=hosts, require_https=secure)
-    return wanted if wanted and ours else otherwise
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101  # login_required saw to it
-    return request.user

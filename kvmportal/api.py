@@ -24,7 +24,7 @@ api = NinjaAPI(
     docs_url=None,
     urls_namespace="api",
 )
-for router in ("machines.api.router", "lifecycle.api.router", "consoles.api.router"):
+for router in ("machines.api.router", "lifecycle.api.router", "lifecycle.host_api.router", "consoles.api.router"):
     api.add_router("", router)
 
 

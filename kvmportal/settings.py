@@ -191,6 +191,7 @@ CELERY_BEAT_SCHEDULE = {
     "send queued operations again": _every(5.0, "lifecycle.resend_queued"),
     "end overdue shutdowns and reboots": _every(5.0, "lifecycle.expire_waiting"),
     "settle operations whose worker died": _every(10.0, "lifecycle.reconcile"),
+    "end connection tests that nobody carries out": _every(10.0, "lifecycle.end_lost_host_tests"),
 }
 
 IDLE_AFTER = ENV.idle_after

@@ -14,7 +14,7 @@ from celery.signals import worker_init
 from django.db.models import Q
 from django.utils import timezone
 
-from lifecycle import news
+from lifecycle import host_tests, news
 from lifecycle.models import Operation, Status
 from lifecycle.operations import RUN_TASK, send
 from machines.operation_table import Queue
@@ -76,7 +76,21 @@ def follow(operation_id: int) -> None:
     reconcile.follow(operation_id)
 
 
+@shared_task(name=host_tests.TASK, ignore_result=True)
+def test_host(test_id: int) -> None:
+    """Test the connection to a host."""
+    from lifecycle import host_check
+
+    host_check.run(test_id)
+
+
+@shared_task(name="lifecycle.end_lost_host_tests", ignore_result=True)
+def end_lost_host_tests() -> None:
+    """End the connection tests that no worker took, or whose worker died."""
+    host_tests.end_lost()
+
+
 @worker_init.connect
 def load_before_the_first_task(**_: Any) -> None:
     """Import in each worker what its tasks will import, so that its first operation is not the slow one."""
-    from lifecycle import reconcile, running  # noqa: F401
+    from lifecycle import host_check, reconcile, running  # noqa: F401

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.utils.translation import gettext as _
 
-from machines.models import Grant, GrantRole, Machine
+from machines.models import Grant, GrantRole, Host, Machine
 from people.roles import HELPDESK_GROUP, is_administrator, is_helpdesk
 
 Person = User | AnonymousUser
@@ -125,6 +125,18 @@ def machine_or_404(person: Person, uuid: UUID, needed: Right = Right.SEE) -> Mac
             % {"needed": needed.word, "machine": machine.name, "right": right.word},
         )
     return machine
+
+
+def host_or_404(person: Person, **which: int | str) -> Host:
+    """Fetch a host, by its `name` or `pk`, for an administrator.
+
+    Raises:
+        Http404: there is no such host, or this person may not know of hosts.
+    """
+    host = Host.objects.filter(**which).first() if is_administrator(person) else None
+    if host is None:
+        raise Http404(_("There is no such host."))
+    return host
 
 
 def people_who_see(machine: Machine) -> set[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import uuid
 from datetime import timedelta
 
@@ -294,6 +295,8 @@ def test_openapi_description_names_every_address_of_the_contract(client: Client,
         "/api/v1/operations/{operation_id}": {"get"},
         "/api/v1/operations/{operation_id}/cancel": {"post"},
         "/api/v1/hosts": {"get"},
+        "/api/v1/hosts/{host_id}/tests": {"post"},
+        "/api/v1/hosts/{host_id}/tests/{test_id}": {"get"},
         "/api/v1/updates-tickets": {"post"},
     }
     assert {path: set(methods) for path, methods in paths.items()} == expected
@@ -302,7 +305,7 @@ def test_openapi_description_names_every_address_of_the_contract(client: Client,
 def test_every_address_of_the_api_needs_a_sign_in(db: None) -> None:
     for path, methods in api.get_openapi_schema()["paths"].items():
         for method in methods:
-            address = path.replace("{uuid}", str(uuid.uuid4())).replace("{operation_id}", "1")
+            address = re.sub(r"\{\w+_id\}", "1", path.replace("{uuid}", str(uuid.uuid4())))
             error_of(getattr(Client(), method)(address, content_type=JSON), 401, "unauthenticated")
 
 

@@ -13,7 +13,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 from redis import RedisError
 
-from machines.push import EVERYTHING, encoded, host_group, login_group, machine_group, user_group
+from machines.push import EVERYTHING, HOSTS, encoded, host_group, login_group, machine_group, user_group
 from machines.socket_login import SUBPROTOCOL, Visitor, visitor_of
 from machines.socket_messages import BadMessage, Versions, Watch, parse
 from machines.socket_reads import Standing, differences, operation_sources, snapshot, snapshot_sources, standing
@@ -127,7 +127,7 @@ class UpdatesConsumer(AsyncWebsocketConsumer):
         self.standing = await database_sync_to_async(standing)(self.visitor.user_id, set(machines))
         wanted = {user_group(self.visitor.user_id), login_group(self.visitor.login)}
         wanted |= {machine_group(uuid) for uuid in self.standing.rights}
-        wanted |= {host_group(host) for host in self.standing.hosts}
+        wanted |= {HOSTS} if self.standing.administers else {host_group(host) for host in self.standing.hosts}
         wanted |= {EVERYTHING} if self.standing.everything else set()
         await self._leave(self.joined - wanted)
         for group in wanted - self.joined:

@@ -85,7 +85,7 @@ class HostWatch(threading.Thread):
     def _lost(self, error: HypervisorError) -> None:
         log.warning("%s: %s (%s)", self.host, error.sentence, error.text)
         try:
-            mirror.host_lost(self.held, error.text or error.sentence)
+            mirror.host_lost(self.held, "\n".join(filter(None, (error.sentence, error.text))))
         except DatabaseFailure as failure:
             log.warning("%s: the database failed: %s", self.host, failure)
             database.close()
@@ -116,7 +116,9 @@ class HostWatch(threading.Thread):
             if batch.everything or now >= look_at:
                 self._look(connection, addresses, definitions=now >= definitions_at)
                 look_at = now + PASS_EVERY
-                definitions_at = now + DEFINITIONS_EVERY if now >= definitions_at else definitions_at
+                if now >= definitions_at:
+                    definitions_at = now + DEFINITIONS_EVERY
+                    mirror.host_seen(self.held, connection.host_facts())  # its free memory has changed
 
     def _read_or_keep(self, connection: Connection, addresses: GuestAddresses, batch: Batch) -> None:
         """Read what is in a batch; put it back when that fails, since nothing else tells of a reboot."""

@@ -258,7 +258,7 @@ def _tell(new: Sequence[Machine], seen: Sequence[Machine], kept: Changes) -> Non
 def _write_host(held: HeldLease, values: dict[str, Any]) -> None:
     with transaction.atomic():
         host = leases.check(held)
-        news = values["reachable"] != host.reachable
+        news = any(values[name] != getattr(host, name) for name in ("reachable", "last_error"))
         for name, value in values.items():
             setattr(host, name, value)
         Host.objects.filter(pk=host.pk).update(**values)

@@ -26,6 +26,8 @@ Changed = Literal["machines", "state"]
 
 EVERYTHING = "everything"
 """The group of people who see every machine."""
+HOSTS = "hosts"
+"""The group of people who see the hosts themselves."""
 
 _making = threading.Lock()
 
@@ -68,9 +70,10 @@ def operation(machine_uuid: UUID, payload: dict[str, Any]) -> None:
 
 
 def host(host: Host) -> None:
-    """Send a host's present payload to those who watch a machine on it."""
+    """Send a host's present payload to those who watch a machine on it, and to those who see hosts."""
     text = encoded({"type": "host", "host": host_payload(host)})
-    _after_commit(host_group(host.pk), {"type": "push.text", "text": text})
+    for group in (host_group(host.pk), HOSTS):
+        _after_commit(group, {"type": "push.text", "text": text})
 
 
 def listing(user_ids: Iterable[int], everything: bool, changed: Changed = "machines") -> None:

@@ -13,6 +13,7 @@ from machines.access import rights_over, sees_everything
 from machines.models import Host, Machine
 from machines.payload import host_payload, machine_payload
 from machines.push import encoded
+from people.roles import is_administrator
 
 Message = dict[str, Any]
 
@@ -30,6 +31,7 @@ class Standing:
     rights: dict[UUID, str] = field(default_factory=dict)
     hosts: set[int] = field(default_factory=set)
     everything: bool = False
+    administers: bool = False
 
 
 def standing(user_id: int, machines: Collection[UUID]) -> Standing:
@@ -39,7 +41,7 @@ def standing(user_id: int, machines: Collection[UUID]) -> Standing:
         return Standing()
     rights = {uuid: right.word for uuid, right in rights_over(user, machines).items()}
     hosts = set(Machine.objects.order_by().filter(uuid__in=rights).values_list("host_id", flat=True).distinct())
-    return Standing(rights, hosts, sees_everything(user))
+    return Standing(rights, hosts, sees_everything(user), is_administrator(user))
 
 
 def snapshot(machines: Collection[UUID]) -> list[str]:

@@ -161,6 +161,15 @@ class TestWatching:
         assert {"type": "listing", "changed": "state"} in sockets[admin].rest(listing=True)
         assert sockets[owner].rest(listing=True) == []
 
+    def test_administrators_are_told_of_every_host_once(self, open_socket, admin, owner, machine, host):
+        socket, others = open_socket(admin), open_socket(owner)
+        socket.watch(machine)
+        push.host(host)
+        push.host(Host.objects.create(name="another", uri="test:///2"))
+        told = [message["host"]["name"] for _ in range(2) for message in socket.take_until("host")[-1:]]
+        assert told == ["host-1", "another"]
+        assert others.rest() == []
+
     def test_five_hundred_machines_are_watched_and_more_are_refused(self, open_socket, owner, host, make_machine):
         rows = [Machine(uuid=uuid.uuid4(), host=host, owner=owner, name=f"m{n}", state="shutoff") for n in range(501)]
         Machine.objects.bulk_create(rows)

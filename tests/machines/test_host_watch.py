@@ -112,7 +112,9 @@ def test_a_host_that_cannot_be_reached_is_tried_again_and_says_why(follow, trans
     until(lambda: Host.objects.get(pk=host.pk).last_error, 5)
     row = Host.objects.get(pk=host.pk)
     assert not row.reachable
-    assert "nothing" in row.last_error
+    sentence, words = row.last_error.splitlines()
+    assert sentence.startswith("The host does not answer.")
+    assert "nothing" in words
 
 
 def test_a_watch_ends_when_its_lease_is_lost(follow, default_host, domain):

@@ -174,6 +174,17 @@ class TestTwoHosts:
         row = Machine.objects.get(pk=known.pk)
         assert (row.conflict_host, row.conflict, row.state) == (None, "", "running")
 
+    def test_a_third_host_that_shows_it_too_is_noted_only_once_the_second_no_longer_does(self, known, other_held):
+        third = leases.take(Host.objects.create(name="host-3", uri="test:///3").pk, "test")
+        mirror.apply(other_held, [again(known)], complete=True)
+        for _ in range(2):
+            mirror.apply(third, [again(known)], complete=True)
+        row = Machine.objects.get(pk=known.pk)
+        assert (row.conflict_host.name, row.version) == ("host-2", 2)
+        mirror.apply(other_held, [], complete=True)
+        mirror.apply(third, [again(known)], complete=True)
+        assert Machine.objects.get(pk=known.pk).conflict_host.name == "host-3"
+
     def test_an_undefined_machine_moves_to_the_host_that_shows_it(self, held, known, other_held, pushes):
         mirror.apply(other_held, [again(known)], complete=True)
         mirror.gone(held, [known.uuid])
@@ -241,8 +252,13 @@ def test_a_host_that_is_lost_is_pushed_and_its_machines_keep_their_state(host, h
     row = Host.objects.get(pk=host.pk)
     assert (row.reachable, row.last_error) == (False, "Connection refused")
     assert Machine.objects.get(pk=known.pk).state == "running"
-    [(group, message)] = pushes.take()
-    assert (group, message["host"]["reachable"]) == (f"host.{host.pk}", False)
+    told = pushes.take()
+    assert {group for group, _ in told} == {f"host.{host.pk}", "hosts"}
+    assert [message["host"]["reachable"] for _, message in told] == [False, False]
+    mirror.host_lost(held, "Connection refused")
+    assert pushes.take() == []
+    mirror.host_lost(held, "No route to host")
+    assert len(pushes.take()) == 2
 
 
 def test_a_host_that_comes_back_is_pushed_once_with_its_facts_written(host, held, pushes):
@@ -251,7 +267,8 @@ def test_a_host_that_comes_back_is_pushed_once_with_its_facts_written(host, held
     mirror.host_seen(held, FACTS)
     row = Host.objects.get(pk=host.pk)
     assert (row.reachable, row.last_error, row.hostname, row.memory_bytes) == (True, "", "kvm1.example", 2**34)
-    assert [message["host"]["reachable"] for _, message in pushes.take()] == [False, True]
+    assert row.facts_at == row.seen_at
+    assert [message["host"]["reachable"] for group, message in pushes.take() if group == "hosts"] == [False, True]
 
 
 class TestNotes:

@@ -10,25 +10,15 @@ from django.http import Http404
 
 from hypervisor.states import State
 from lifecycle import operations
-from lifecycle.models import Operation, Status
+from lifecycle.models import Operation, SavedFile, Status
 from machines.models import Grant, GrantRole, Host, Machine
 from machines.operation_table import TABLE
 from machines.refused import Refused
 from tests.cast import MakeMachine
+from tests.lifecycle.allowed import ALLOWED, ASKS, FILE, XML, sentence_in, states_of
 
-AWAKE = {"shutdown", "reboot", "suspend", "save", "reset", "destroy"}
-ALLOWED = {
-    State.UNDEFINED: set(),
-    State.SHUTOFF: {"start"},
-    State.RUNNING: AWAKE,
-    State.IDLE: AWAKE,
-    State.SHUTDOWN: {"suspend", "reset", "destroy"},
-    State.PAUSED: {"resume", "save", "reset", "destroy"},
-    State.SAVED: {"start", "restore"},
-    State.CRASHED: {"start", "destroy"},
-    State.DYING: {"shutdown", "reset", "keep-running", "destroy"},
-    State.PMSUSPENDED: {"reset", "destroy"},
-}
+RIGHTS = ("helpdesk", "viewer", "operator", "owner", "admin")
+"""Each contains the ones before it."""
 
 
 def ask(machine: Machine, kind: str, by: User, **parameters: object) -> Operation:
@@ -48,19 +38,128 @@ def underway(operation: Operation, **fields: object) -> Operation:
     return row
 
 
-@pytest.mark.parametrize("kind", TABLE)
+def definition_of(name: str, identity: uuid.UUID) -> str:
+    """Return a definition that a host would take."""
+    return (
+        f"<domain type='test'><name>{name}</name><uuid>{identity}</uuid><memory unit='MiB'>64</memory>"
+        "<vcpu>1</vcpu><os><type>hvm</type></os></domain>"
+    )
+
+
+@pytest.fixture
+def make_ready(make_machine: MakeMachine, owner: User) -> MakeMachine:
+    """A function that makes a machine that has all that an operation may need beside its state."""
+
+    def make(state: str, **fields: object) -> Machine:
+        identity = uuid.uuid4()
+        ready = {
+            "uuid": identity,
+            "owner": owner,
+            "state": state,
+            "has_saved_image": state == "saved",
+            "saved_file_count": 1,
+            "saved_at_run": 0,
+            "agent_connected": True,
+            "definition_xml": definition_of("machine", identity),
+        }
+        machine = make_machine("machine", **(ready | fields))
+        SavedFile.objects.create(
+            machine=machine,
+            host=machine.host,
+            name=FILE,
+            pool="saved",
+            volume=f"{machine.uuid}-{FILE}",
+            runs=0,
+            complete=True,
+        )
+        return machine
+
+    return make
+
+
+def answer(machine: Machine, name: str, by: User) -> tuple[object, ...]:
+    """Ask for it and take it back; return what was answered: the row's beginnings, or the refusal."""
+    asked = ASKS[name]
+    before = Operation.objects.count()
+    parameters = {key: machine.definition_xml if value == XML else value for key, value in asked.parameters.items()}
+    try:
+        operation = ask(machine, asked.kind, by, **parameters)
+    except Refused as refusal:
+        assert Operation.objects.count() == before
+        return refusal.code, refusal.status, refusal.sentence, refusal.details
+    operation.delete()
+    return operation.kind, operation.status, operation.requested_by
+
+
+# Every state, every operation
+
+
+def test_the_specification_is_whole() -> None:
+    assert set(ALLOWED) == set(State)
+    assert set.union(*ALLOWED.values()) == set(ASKS)
+    assert {asked.kind for asked in ASKS.values()} == set(TABLE)
+    ways = {(kind.name, name) for kind in TABLE.values() for name in kind.variants}
+    assert ways <= {(asked.kind, name) for asked in ASKS.values() for name in asked.parameters}
+
+
 @pytest.mark.parametrize("state", State)
 def test_every_operation_is_accepted_in_its_states_and_refused_in_all_others(
-    make_machine: MakeMachine, owner: User, state: State, kind: str
+    make_ready: MakeMachine, admin: User, state: State
 ) -> None:
-    machine = make_machine(state=state, owner=owner)
-    if kind in ALLOWED[state]:
-        operation = ask(machine, kind, owner)
-        assert (operation.kind, operation.status, operation.requested_by) == (kind, Status.QUEUED, owner)
-    else:
-        refusal = refused(machine, kind, owner)
-        assert (refusal.code, refusal.status, refusal.details) == ("state_conflict", 409, {"state": state})
-        assert not Operation.objects.exists()
+    machine = make_ready(state)
+    accepted = {name: (asked.kind, Status.QUEUED, admin) for name, asked in ASKS.items() if name in ALLOWED[state]}
+    refused = {
+        name: ("state_conflict", 409, sentence_in(state, name), {"state": state})
+        for name in ASKS
+        if name not in accepted
+    }
+    assert {name: answer(machine, name, admin) for name in ASKS} == accepted | refused
+
+
+@pytest.mark.parametrize("name", ASKS)
+def test_every_operation_needs_its_right_and_no_more(
+    make_ready: MakeMachine, owner: User, viewer: User, helpdesk: User, admin: User, name: str
+) -> None:
+    asked = ASKS[name]
+    machine = make_ready(states_of(name)[0])
+    Grant.objects.create(machine=machine, user=viewer, role=GrantRole.VIEWER)
+    operator = User.objects.create_user("operator")
+    Grant.objects.create(machine=machine, user=operator, role=GrantRole.OPERATOR)
+    people = dict(zip(RIGHTS, (helpdesk, viewer, operator, owner, admin), strict=True))
+    needed = RIGHTS.index(asked.right)
+    told = ("forbidden", 403, f"You need the right “{asked.right}” on this machine.", {})
+    expected = {
+        right: (asked.kind, Status.QUEUED, person) if RIGHTS.index(right) >= needed else told
+        for right, person in people.items()
+    }
+    assert {right: answer(machine, name, person) for right, person in people.items()} == expected
+
+
+@pytest.mark.parametrize("name", [name for name, asked in ASKS.items() if asked.lacking])
+def test_what_a_machine_lacks_beside_its_state_is_said(make_ready: MakeMachine, admin: User, name: str) -> None:
+    column, sentence = ASKS[name].lacking
+    for state in states_of(name):
+        machine = make_ready(state, **{column: 0})
+        assert answer(machine, name, admin) == ("state_conflict", 409, sentence, {"state": state})
+
+
+@pytest.mark.parametrize("state", State)
+def test_nothing_is_possible_on_a_host_that_does_not_answer(make_ready: MakeMachine, admin: User, state: State) -> None:
+    machine = make_ready(state)
+    Host.objects.update(reachable=False)
+    told = ("host_unreachable", 409, "Its host does not answer. It is tried again all the time.", {})
+    assert {name: answer(machine, name, admin) for name in ASKS} == dict.fromkeys(ASKS, told)
+
+
+@pytest.mark.parametrize("state", State)
+def test_nothing_but_force_off_gets_past_an_open_operation(make_ready: MakeMachine, admin: User, state: State) -> None:
+    machine = make_ready(state)
+    first = Operation.objects.create(machine=machine, kind="save", status=Status.RUNNING, requested_by=admin)
+    told = ("operation_conflict", 409, "Another operation is in the way: Saving.", {"operation": first.pk})
+    held_up = [name for name in ASKS if name != "destroy"]
+    assert {name: answer(machine, name, admin) for name in held_up} == dict.fromkeys(held_up, told)
+    force_off = "destroy" if "destroy" in ALLOWED[state] else "state_conflict"
+    assert answer(machine, "destroy", admin)[0] == force_off
 
 
 def test_unknown_operation_is_refused_and_the_known_ones_named(machine: Machine, owner: User) -> None:
@@ -75,41 +174,45 @@ def test_unknown_operation_is_refused_and_the_known_ones_named(machine: Machine,
         ("suspend", {"mode": "acpi"}, "mode"),
         ("shutdown", {"mode": "hammer"}, "mode"),
         ("shutdown", {"mode": ["acpi"]}, "mode"),
-        ("shutdown", {"mode": None}, "mode"),
         ("shutdown", {"force": True}, "force"),
+        ("pmsuspend", {"mode": "nap"}, "mode"),
         ("save", {"path": "/etc/passwd"}, "path"),
+        ("save", {"file": "/etc/passwd"}, "file"),
+        ("save", {"file": "../before"}, "file"),
+        ("save", {"file": ".hidden"}, "file"),
+        ("save", {"file": "a" * 65}, "file"),
+        ("save", {"file": ["before"]}, "file"),
+        ("restore", {"confirm": 1}, "confirm"),
+        ("delete-file", {}, "file"),
+        ("delete-file", {"file": "a b"}, "file"),
+        ("autostart", {}, "on"),
+        ("autostart", {"on": "yes"}, "on"),
+        ("autostart", {"on": 1}, "on"),
+        ("send-keys", {}, "keys"),
+        ("send-keys", {"keys": "KEY_A"}, "keys"),
+        ("send-keys", {"keys": ["a"]}, "keys"),
+        ("send-keys", {"keys": ["KEY_A"] * 17}, "keys"),
+        ("send-keys", {"keys": ["KEY_A"], "hold_ms": 0}, "hold_ms"),
+        ("send-keys", {"keys": ["KEY_A"], "hold_ms": 10_001}, "hold_ms"),
+        ("send-keys", {"keys": ["KEY_A"], "hold_ms": True}, "hold_ms"),
+        ("define", {"xml": "x" * (256 * 1024 + 1)}, "xml"),
+        ("create", {"persistent": "no"}, "persistent"),
+        ("undefine", {"saved_image": "no"}, "saved_image"),
+        ("undefine", {"disks": "vda"}, "disks"),
+        ("undefine", {"disks": ["/dev/sda"]}, "disks"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(machine: Machine, owner: User, kind: str, parameters, named: str) -> None:
     refusal = refused(machine, kind, owner, **parameters)
     assert (refusal.code, refusal.status, refusal.details) == ("bad_parameters", 400, {"parameter": named})
     assert f"“{named}”" in refusal.sentence
+    assert not Operation.objects.exists()
 
 
 def test_mode_is_kept_and_has_a_default(machine: Machine, make_machine: MakeMachine, owner: User) -> None:
     assert ask(machine, "shutdown", owner).parameters == {"mode": "default"}
+    assert ask(make_machine(owner=owner), "shutdown", owner, mode=None).parameters == {"mode": "default"}
     assert ask(make_machine(owner=owner), "reboot", owner, mode="agent").parameters == {"mode": "agent"}
-
-
-def test_people_with_too_few_rights_are_refused_and_told_which_they_need(
-    machine: Machine, viewer: User, helpdesk: User
-) -> None:
-    for person in (viewer, helpdesk):
-        refusal = refused(machine, "suspend", person)
-        assert (refusal.code, refusal.status) == ("forbidden", 403)
-        assert "operator" in refusal.sentence
-
-
-def test_operator_and_admin_may_ask(machine: Machine, make_machine: MakeMachine, stranger: User, admin: User) -> None:
-    Grant.objects.create(machine=machine, user=stranger, role=GrantRole.OPERATOR)
-    assert ask(machine, "suspend", stranger).requested_by == stranger
-    assert ask(make_machine(), "suspend", admin).requested_by == admin
-
-
-def test_machine_on_a_host_that_does_not_answer_is_refused(machine: Machine, owner: User, host: Host) -> None:
-    Host.objects.update(reachable=False)
-    refusal = refused(machine, "destroy", owner)
-    assert (refusal.code, refusal.status) == ("host_unreachable", 409)
 
 
 def test_machine_that_is_gone_is_not_found(machine: Machine, owner: User) -> None:

@@ -137,10 +137,11 @@ class Operation(models.Model):
 class SavedFile(models.Model):
     """A machine's memory in a file that somebody named: a volume of a libvirt storage pool on its host.
 
-    being written -> complete -> deleted. The row is there before the file, so that no file is ever without one.
+    being written -> complete -> deleted. The row is there before the file, so that no file is ever without one; and
+    a machine's row stays as long as it has saved files.
     """
 
-    machine = models.ForeignKey(Machine, models.CASCADE, related_name="saved_files", verbose_name=_("machine"))
+    machine = models.ForeignKey(Machine, models.PROTECT, related_name="saved_files", verbose_name=_("machine"))
     host = models.ForeignKey(Host, models.PROTECT, related_name="+", verbose_name=_("host"))
     name = models.CharField(_("name"), max_length=64)
     pool = models.CharField(_("storage pool"), max_length=64)
@@ -154,6 +155,8 @@ class SavedFile(models.Model):
     """The machine's `runs` when it was saved."""
     complete = models.BooleanField(default=False)
     """False while it is being written."""
+    missing = models.BooleanField(default=False)
+    """It was not on its host when somebody last looked: deleted elsewhere, or its file system is not mounted."""
 
     class Meta:
         ordering: ClassVar = ["-saved_at", "-pk"]

@@ -15,15 +15,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from hypervisor.domain import Domain
-from hypervisor.errors import DomainNotFound, HostUnreachable, HypervisorError, OperationAborted
+from hypervisor.errors import DomainNotFound, HypervisorError, OperationAborted
 from hypervisor.states import State
 from lifecycle import news
+from lifecycle.calling import LOST, called
 from lifecycle.connections import Purpose, domain_of, verdict_on_host
 from lifecycle.following import follow
 from lifecycle.models import Operation, Status
 from lifecycle.operations import advance, preempted_sentence
 from lifecycle.outcomes import AIMS, Ending, broken, cancelled, failed, succeeded
-from lifecycle.pulse import DEAD_AFTER, WORKER, pulse
+from lifecycle.pulse import WORKER, pulse
 from machines import mirror, reread
 from machines.access import right_over
 from machines.models import Machine
@@ -38,9 +39,6 @@ PREEMPTED_PATIENCE = 2.0
 """Seconds a force off waits for the operation it pre-empted, before it acts regardless."""
 ABORT_AFTER = 0.8
 """Seconds after which it aborts a pre-empted save itself: a living worker does so within half a second."""
-
-LOST = None
-"""In place of an Ending: the row goes on without this worker (it waits for news, or the host is asked later)."""
 
 
 def run(operation_id: int) -> None:
@@ -115,26 +113,7 @@ def _simply(operation: Operation) -> Ending | None:
     """Make the one call of a kind that needs no more than that."""
     purpose = Purpose.LONG if _is_long(operation) else Purpose.QUICK
     domain = domain_of(operation.machine, purpose)
-    return _called(operation, lambda: _VERBS[operation.kind](domain))
-
-
-def _called(operation: Operation, call: Callable[[], None]) -> Ending | None:
-    """Make a call; when the host is lost in the middle of it, leave the row to `lifecycle.reconcile`, which asks it."""
-    try:
-        call()
-    except HostUnreachable as error:
-        log.warning("Operation %s (%s): the host was lost during the call: %s", operation.pk, operation.kind, error)
-        sentence = _("Its host stopped answering. It is asked how this ended as soon as it does.")
-        advance(
-            operation,
-            where=Q(worker=WORKER),
-            worker="",
-            heartbeat_at=timezone.now() - DEAD_AFTER,
-            message=sentence,
-            error_text=error.text,
-        )
-        return LOST
-    return succeeded()
+    return called(operation, lambda: _VERBS[operation.kind](domain))
 
 
 def _is_long(operation: Operation) -> bool:
@@ -143,7 +122,7 @@ def _is_long(operation: Operation) -> bool:
 
 def _save(operation: Operation) -> Ending | None:
     domain = domain_of(operation.machine, Purpose.LONG)
-    return _called(operation, lambda: follow(operation, domain.save_managed))
+    return called(operation, lambda: follow(operation, domain.save_managed))
 
 
 def _reset(operation: Operation) -> Ending | None:
@@ -157,7 +136,7 @@ def _ask_guest(operation: Operation) -> Ending | None:
     """Ask the guest to shut down or reboot; from then on the row waits without a worker."""
     domain = domain_of(operation.machine, Purpose.QUICK)
     ask = domain.shutdown if operation.kind == "shutdown" else domain.reboot
-    if (ending := _called(operation, lambda: ask(operation.parameters["mode"]))) is LOST:
+    if (ending := called(operation, lambda: ask(operation.parameters["mode"]))) is LOST:
         return ending
     if operation.kind == "shutdown":
         mirror.note_shutdown_asked(operation.machine.uuid)
@@ -190,7 +169,7 @@ def _destroy(operation: Operation) -> Ending | None:
     domain = domain_of(operation.machine, Purpose.QUICK)
     _make_way(operation, domain)
     try:
-        return _called(operation, domain.destroy)
+        return called(operation, domain.destroy)
     except DomainNotFound:
         raise
     except HypervisorError:

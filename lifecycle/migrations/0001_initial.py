@@ -200,6 +200,7 @@ class Migration(migrations.Migration):
                 ("saved_at", models.DateTimeField(auto_now_add=True, verbose_name="saved")),
                 ("runs", models.PositiveBigIntegerField()),
                 ("complete", models.BooleanField(default=False)),
+                ("missing", models.BooleanField(default=False)),
                 (
                     "host",
                     models.ForeignKey(
@@ -212,7 +213,7 @@ class Migration(migrations.Migration):
                 (
                     "machine",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=django.db.models.deletion.PROTECT,
                         related_name="saved_files",
                         to="machines.machine",
                         verbose_name="machine",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,7 +147,7 @@ def checked(parameters: Iterable[Parameter], given: Mapping[str, Any], operation
     result = {}
     for name, parameter in known.items():
         value = given.get(name)
-        value = parameter.default if value is None else _clean(parameter, value)
+        value = deepcopy(parameter.default) if value is None else _clean(parameter, value)
         if value is not None:
             result[name] = value
         elif parameter.needed:

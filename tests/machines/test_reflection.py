@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hypervisor.readings import Address
+from hypervisor.readings import Address, Reading
 from hypervisor.states import DomainState, State
 from machines.models import Machine
 from machines.reflection import UNSEEN, Moment, address_values, forget, reflect
@@ -170,3 +170,119 @@ def test_a_machine_comes_back_when_it_is_defined_again(running):
     forget(running, BEGIN)
     reflect(running, reading(DomainState.SHUTOFF, "unknown", definition=replace(DEFINITION, title="New")), at(5))
     assert (running.state, running.state_reason, running.title) == ("shutoff", "unknown", "New")
+
+
+# Runs, and saved files that no longer fit the disks
+
+
+def off(reason: str = "unknown") -> Reading:
+    return reading(DomainState.SHUTOFF, reason)
+
+
+def on(number: int) -> Reading:
+    return reading(domain_id=number)
+
+
+@pytest.mark.parametrize(
+    ("readings", "runs"),
+    [
+        ([off()], 0),
+        ([on(1)], 1),
+        ([on(1), on(1)], 1),
+        ([on(1), reading(DomainState.PAUSED, "user", domain_id=1), on(1)], 1),
+        ([on(1), off("shutdown")], 1),
+        ([on(1), off("shutdown"), on(2)], 2),
+        ([on(1), off("shutdown"), on(1)], 2),
+        ([on(1), on(2)], 2),
+        ([on(1), off("saved"), off("shutdown")], 2),
+        ([on(1), off("saved"), off("destroyed")], 2),
+        ([on(1), off("saved"), off("saved")], 1),
+        ([on(1), off("saved"), off("unknown")], 1),
+        ([on(1), off("saved"), off("unknown"), off("shutdown")], 2),
+        ([off("unknown"), off("shutdown")], 0),
+    ],
+    ids=[
+        "never seen running",
+        "running",
+        "still running",
+        "paused and resumed",
+        "shut down",
+        "started again",
+        "started again under the same number, as after the host's own start",
+        "another run than the one last seen",
+        "ended otherwise than it was last seen to: it ran in between",
+        "forced off in a run that nobody saw",
+        "nothing new",
+        "libvirtd restarted and forgot why",
+        "forgot why, and then ran unseen",
+        "nothing known to compare with",
+    ],
+)
+def test_runs_are_counted_also_those_that_nobody_saw_begin(readings, runs):
+    machine = Machine()
+    for seconds, one in enumerate(readings):
+        reflect(machine, one, at(seconds))
+    assert machine.runs == runs
+
+
+def test_counting_a_run_makes_no_new_version(running):
+    assert reflect(running, on(7), at(1)) == {"domain_id", "runs"} <= UNSEEN
+
+
+def saved_to_a_file(*, at_run: int = 1) -> Machine:
+    """Return a machine that ran once, was saved to a file in that run, and is off."""
+    machine = Machine()
+    reflect(machine, on(1), at(0))
+    machine.saved_file_count, machine.saved_at_run = 1, at_run
+    reflect(machine, off("saved"), at(1))
+    return machine
+
+
+def test_a_machine_saved_to_a_file_is_saved():
+    machine = saved_to_a_file()
+    assert (machine.state, machine.state_reason, machine.has_saved_image) == ("saved", "saved", False)
+
+
+def test_it_stays_saved_when_libvirt_forgets_why():
+    machine = saved_to_a_file()
+    assert reflect(machine, off("unknown"), at(2)) == set()
+    assert (machine.state, machine.state_reason) == ("saved", "saved")
+
+
+def test_a_file_of_an_earlier_run_makes_nothing_saved():
+    assert saved_to_a_file(at_run=0).state == "shutoff"
+
+
+def test_a_machine_saved_elsewhere_is_not_saved_by_us(running):
+    reflect(running, off("saved"), at(1))
+    assert running.state == "shutoff"
+
+
+def test_what_ran_since_is_shut_off_and_not_saved():
+    machine = saved_to_a_file()
+    reflect(machine, on(2), at(2))
+    assert machine.state == "running"
+    reflect(machine, off("shutdown"), at(3))
+    assert (machine.state, machine.runs) == ("shutoff", 2)
+
+
+def test_what_ran_since_unseen_is_shut_off_and_not_saved():
+    machine = saved_to_a_file()
+    reflect(machine, off("shutdown"), at(2))
+    assert (machine.state, machine.runs) == ("shutoff", 2)
+
+
+def test_saved_in_its_second_run_it_is_saved_again():
+    machine = saved_to_a_file()
+    reflect(machine, on(2), at(2))
+    machine.saved_at_run = 2
+    reflect(machine, off("saved"), at(3))
+    assert machine.state == "saved"
+
+
+def test_a_file_of_a_machine_whose_host_forgot_it_does_not_make_it_saved():
+    machine = saved_to_a_file()
+    forget(machine, BEGIN)
+    assert (machine.state, machine.domain_id, machine.runs, machine.saved_at_run) == ("undefined", None, 1, 1)
+    reflect(machine, off("unknown"), at(9))
+    assert machine.state == "shutoff"

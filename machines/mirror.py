@@ -46,6 +46,9 @@ LISTED = frozenset(
 )
 """Fields by which lists are searched, filtered or sorted."""
 
+AWAY_AFTER = timedelta(seconds=60)
+"""How long a host may go unread before its machines may have run and stopped unseen."""
+
 log = logging.getLogger(__name__)
 Changes = dict[Machine, set[str]]
 
@@ -73,13 +76,14 @@ def apply(
     now, idle_after, quiet = timezone.now(), timedelta(seconds=settings.IDLE_AFTER), quiet or {}
     with transaction.atomic():
         host = leases.check(held)
+        away = host.seen_at is not None and now - host.seen_at > AWAY_AFTER
         rows = _rows_of_host(host, readings) if complete else _rows(host, (reading.uuid for reading in readings))
         changes: Changes = {}
         for reading in readings:
             machine = rows.get(reading.uuid) or Machine(uuid=reading.uuid, host=host)
             changes[machine] = _claim(machine, host)
             if machine.host_id == host.pk:
-                moment = Moment(now, idle_after, reading.uuid in rebooted, quiet.get(reading.uuid))
+                moment = Moment(now, idle_after, reading.uuid in rebooted, quiet.get(reading.uuid), away)
                 changes[machine] |= reflect(machine, reading, moment)
         if complete:
             changes |= _without(host, rows, {reading.uuid for reading in readings}, now)

@@ -25,18 +25,20 @@ class Moment:
 
     - rebooted: the guest rebooted or was reset.
     - quiet: next to no vCPU time was used lately; None where nobody measured.
+    - away: nobody has looked for so long that it may have run and stopped meanwhile.
     """
 
     now: datetime
     idle_after: timedelta
     rebooted: bool = False
     quiet: bool | None = None
+    away: bool = False
 
 
 def reflect(machine: Machine, reading: Reading, moment: Moment) -> set[str]:
     """Write a reading into the row object; return the names of the fields that changed."""
     changed = _assign(machine, _plain_values(machine, reading))
-    changed |= _assign(machine, _run(machine, reading))
+    changed |= _assign(machine, _run(machine, reading, moment))
     changed |= _assign(machine, _notes(machine, reading, moment))
     verdict = _verdict(machine, reading, moment)
     if machine.state != verdict.state:
@@ -112,17 +114,25 @@ def _definition_values(definition: Definition) -> dict[str, Any]:
     }
 
 
-def _run(machine: Machine, reading: Reading) -> dict[str, Any]:
+def _run(machine: Machine, reading: Reading, moment: Moment) -> dict[str, Any]:
     """Count the runs: another number of libvirt's is another run, and so is an end that nobody saw coming."""
     begun = reading.domain_id is not None and reading.domain_id != machine.domain_id
-    return {"domain_id": reading.domain_id, "runs": machine.runs + (begun or _missed_a_run(machine, reading))}
+    missed = _may_have_run(machine, reading, moment)
+    return {"domain_id": reading.domain_id, "runs": machine.runs + (begun or missed)}
 
 
-def _missed_a_run(machine: Machine, reading: Reading) -> bool:
-    """Say whether it was off before and is off for another reason now; a forgotten reason says nothing."""
+def _may_have_run(machine: Machine, reading: Reading, moment: Moment) -> bool:
+    """Say whether it was off before and is off for another reason now.
+
+    A reason that libvirt has forgotten tells nothing while somebody looked (libvirtd was restarted), and everything is
+    possible when nobody did (the host was).
+    """
     reason = reason_word(reading.state, reading.reason)
-    off_twice = reading.state == machine.domain_state == DomainState.SHUTOFF
-    return off_twice and "unknown" not in {reason, machine.state_reason} and reason != machine.state_reason
+    if reading.state != DomainState.SHUTOFF or machine.domain_state != DomainState.SHUTOFF:
+        return False
+    if reason == "unknown":
+        return moment.away
+    return machine.state_reason not in {reason, "unknown"}
 
 
 def _notes(machine: Machine, reading: Reading, moment: Moment) -> dict[str, Any]:

@@ -286,3 +286,10 @@ def test_a_file_of_a_machine_whose_host_forgot_it_does_not_make_it_saved():
     assert (machine.state, machine.domain_id, machine.runs, machine.saved_at_run) == ("undefined", None, 1, 1)
     reflect(machine, off("unknown"), at(9))
     assert machine.state == "shutoff"
+
+
+@pytest.mark.parametrize(("away", "state"), [(False, "saved"), (True, "shutoff")])
+def test_a_saved_machine_that_nobody_watched_may_have_run_when_its_reason_is_forgotten(away, state):
+    machine = saved_to_a_file()
+    reflect(machine, off("unknown"), at(9, away=away))
+    assert machine.state == state

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
-from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 from ninja import Field, Router, Schema
@@ -13,6 +12,7 @@ from ninja import Status as Answer
 
 from lifecycle import host_tests
 from lifecycle.models import HostTest, Status
+from lifecycle.page_requests import user_of
 from machines.access import host_or_404
 
 router = Router()
@@ -44,7 +44,7 @@ class HostTestOut(Schema):
 @router.post("/hosts/{host_id}/tests", response={202: HostTestOut}, summary="Test a host's connection", tags=["hosts"])
 def test_host(request: HttpRequest, host_id: Id) -> Answer[dict[str, Any]]:
     """Have a fresh connection opened; look at the test until it has ended. While one is open, that one is answered."""
-    test = host_tests.request(host_or_404(request.user, pk=host_id), by=cast(User, request.user))
+    test = host_tests.request(host_or_404(request.user, pk=host_id), by=user_of(request))
     return Answer(202, dict(host_tests.host_test_payload(test)))
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from django.urls import path
 
-from lifecycle import views
+from lifecycle import bulk_views, host_views, names_views, views
 
 app_name = "lifecycle"
 urlpatterns = [
     path("", views.machines, name="machines"),
+    path("machines/names/", names_views.names, name="names"),
     path("machines/<uuid:uuid>/", views.machine, name="machine"),
     path("machines/<uuid:uuid>/history/", views.machine_history, name="machine_history"),
     path("machines/<uuid:uuid>/definition/", views.machine_definition, name="machine_definition"),
     path("machines/<uuid:uuid>/operations/<slug:kind>/", views.request_operation, name="request"),
+    path("bulk/", bulk_views.ask, name="bulk_ask"),
+    path("bulk/<int:pk>/", bulk_views.results, name="bulk"),
     path("operations/", views.operations, name="operations"),
+    path("hosts/", host_views.hosts, name="hosts"),
+    path("hosts/<slug:name>/", host_views.host, name="host"),
+    path("hosts/<slug:name>/test/", host_views.test_host, name="test_host"),
     path("operations/<int:pk>/", views.operation, name="operation"),
     path("operations/<int:pk>/cancel/", views.cancel, name="cancel"),
 ]

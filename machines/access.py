@@ -127,13 +127,24 @@ def machine_or_404(person: Person, uuid: UUID, needed: Right = Right.SEE) -> Mac
     return machine
 
 
+def hosts_or_404(person: Person) -> QuerySet[Host]:
+    """Return all hosts to an administrator.
+
+    Raises:
+        Http404: this person may not know of hosts.
+    """
+    if not is_administrator(person):
+        raise Http404(_("There is no such host."))
+    return Host.objects.all()
+
+
 def host_or_404(person: Person, **which: int | str) -> Host:
     """Fetch a host, by its `name` or `pk`, for an administrator.
 
     Raises:
         Http404: there is no such host, or this person may not know of hosts.
     """
-    host = Host.objects.filter(**which).first() if is_administrator(person) else None
+    host = hosts_or_404(person).filter(**which).first()
     if host is None:
         raise Http404(_("There is no such host."))
     return host

@@ -109,6 +109,12 @@ def duration(seconds: float) -> str:
 
 
 @register.filter
+def milliseconds(number: int | None) -> str:
+    """Write how long something took that was measured in milliseconds."""
+    return duration(number / 1000) if number is not None else ""
+
+
+@register.filter
 def first_addresses(addresses: Sequence[dict[str, Any]]) -> list[str]:
     """Return the one address a list has room for: IPv4 before IPv6, none that is only good on its own link."""
     return all_addresses(addresses)[:1]
@@ -233,6 +239,8 @@ def _browser_words() -> dict[str, Any]:
             "interrupted": _("interrupted"),
         },
         "details": _("Details"),
+        "selected": _("%(n)s selected"),
+        "none_selected": _("None of the selected machines allows this now."),
         "offline": _("The portal did not answer. Nothing was asked of the machine; try again."),
         "right_lost": _("You no longer have access to %(machine)s."),
         "last_seen": _("last seen"),

@@ -16,17 +16,18 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
-from hypervisor.readings import Address, HostFacts, Reading
+from hypervisor.readings import Address, Definition, HostFacts, Reading
 from hypervisor.states import ACTIVE_STATES, State
 from machines import leases, push, reread
 from machines.access import people_who_see_any
 from machines.leases import HeldLease
 from machines.models import Host, Machine
-from machines.reflection import UNSEEN, Moment, address_values, forget, reflect
+from machines.reflection import UNSEEN, Moment, address_values, describe, forget, reflect
 from machines.row_updates import update_rows
 from machines.signals import machine_changed
 
@@ -82,6 +83,8 @@ def apply(
         for reading in readings:
             machine = rows.get(reading.uuid) or Machine(uuid=reading.uuid, host=host)
             changes[machine] = _claim(machine, host)
+            if "host" in changes[machine] and reading.definition is None:
+                transaction.on_commit(partial(reread.ask, machine))  # what is stored is the other host's
             if machine.host_id == host.pk:
                 moment = Moment(now, idle_after, reading.uuid in rebooted, quiet.get(reading.uuid), away)
                 changes[machine] |= reflect(machine, reading, moment)
@@ -101,6 +104,20 @@ def gone(held: HeldLease, uuids: Iterable[UUID]) -> list[Machine]:
         host = leases.check(held)
         rows = _rows(host, uuids).values()
         return _write({machine: forget(machine, timezone.now()) for machine in rows if machine.host_id == host.pk})
+
+
+def expect(host: Host, uuid: UUID, name: str, definition: Definition, owner: User | None = None) -> Machine:
+    """Make the row of a machine that is about to be defined: undefined, with the definition it is to have.
+
+    Raises:
+        IntegrityError: there is a row of this UUID.
+    """
+    machine = Machine(uuid=uuid, host=host, name=name, owner=owner, state=State.UNDEFINED)
+    describe(machine, definition)
+    with transaction.atomic():
+        machine.save(force_insert=True)
+        transaction.on_commit(partial(_tell, [machine], [], {}), robust=True)
+    return machine
 
 
 def set_addresses(held: HeldLease, uuid: UUID, addresses: Sequence[Address]) -> list[Machine]:
@@ -203,8 +220,8 @@ def _claim(machine: Machine, host: Host) -> set[str]:
     if machine.host_id == host.pk:
         return set()
     if machine.state == State.UNDEFINED or not machine.host.enabled:
-        machine.host, machine.conflict_host = host, None
-        return {"host", "conflict_host"}
+        machine.host, machine.conflict_host, machine.domain_id = host, None, None  # another host counts on its own
+        return {"host", "conflict_host", "domain_id"}
     if machine.conflict_host_id:  # one of several is enough; when that is gone, the next look of another writes its own
         return set()
     machine.conflict_host = host

@@ -73,6 +73,11 @@ def forget(machine: Machine, now: datetime) -> set[str]:
     )
 
 
+def describe(machine: Machine, definition: Definition) -> set[str]:
+    """Write what its definition says into the row object; return the names of the fields that changed."""
+    return _assign(machine, _definition_values(definition))
+
+
 def address_values(addresses: Iterable[Address]) -> list[dict[str, Any]]:
     """Return addresses as the row keeps them, in an order that does not depend on the agent's."""
     return sorted((asdict(address) for address in addresses), key=lambda one: (one["interface"], one["address"]))
@@ -115,8 +120,11 @@ def _definition_values(definition: Definition) -> dict[str, Any]:
 
 
 def _run(machine: Machine, reading: Reading, moment: Moment) -> dict[str, Any]:
-    """Count the runs: another number of libvirt's is another run, and so is an end that nobody saw coming."""
-    begun = reading.domain_id is not None and reading.domain_id != machine.domain_id
+    """Count the runs: another number of libvirt's is another run, and so is an end that nobody saw coming.
+
+    After a while in which nobody looked the same number says nothing: a host that was restarted counts from one again.
+    """
+    begun = reading.domain_id is not None and (moment.away or reading.domain_id != machine.domain_id)
     missed = _may_have_run(machine, reading, moment)
     return {"domain_id": reading.domain_id, "runs": machine.runs + (begun or missed)}
 

@@ -7,13 +7,18 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
+from lifecycle import saved_files
 from machines.models import Machine
 from machines.operation_table import Kind
 
 Demand = Callable[[Machine, dict[str, Any], User], dict[str, Any]]
 """Takes machine, checked parameters and who asks; returns the parameters to keep, or raises Refused."""
 
-DEMANDS: dict[str, Demand] = {}
+DEMANDS: dict[str, Demand] = {
+    "save": saved_files.demand_save,
+    "restore": saved_files.demand_restore,
+    "delete-file": saved_files.demand_delete,
+}
 
 
 def demanded(kind: Kind, machine: Machine, parameters: dict[str, Any], by: User) -> dict[str, Any]:

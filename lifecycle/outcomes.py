@@ -17,11 +17,13 @@ MESSAGE_LENGTH = 500
 AIMS: dict[str, frozenset[State]] = {
     "start": ACTIVE_STATES,
     "restore": ACTIVE_STATES,
+    "fresh-boot": ACTIVE_STATES,
     "shutdown": OFF_STATES,
     "suspend": frozenset({State.PAUSED}),
     "resume": frozenset({State.RUNNING, State.IDLE}),
     "save": frozenset({State.SAVED}),
     "destroy": OFF_STATES,
+    "discard-image": frozenset({State.SHUTOFF, State.CRASHED}),
 }
 """The states in which an operation has reached its aim; those that leave no such trace (reboot, reset) are not here."""
 

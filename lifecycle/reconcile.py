@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from hypervisor.errors import DomainNotFound, HypervisorError
 from hypervisor.states import ACTIVE_STATES, State, Verdict
-from lifecycle import following
+from lifecycle import following, saved_file_acts
 from lifecycle.connections import Purpose, domain_of, verdict_on_host
 from lifecycle.models import Operation, OperationQuerySet, Status
 from lifecycle.operations import advance, preempted_sentence
@@ -34,6 +34,10 @@ GIVE_UP_AFTER = timedelta(hours=1)
 """How long a host that does not answer is asked how an operation ended, from the last sign of its worker on."""
 SLOW_AFTER = timedelta(seconds=10)
 """From when on a quick operation is called slow; most take a tenth of a second."""
+
+_RESTORING = frozenset({"start", "restore"})
+_BEING_RESTORED = Verdict(State.PAUSED, "starting up")
+"""What libvirt shows while it reads a machine's memory, for which it shows no job."""
 
 
 def orphans() -> OperationQuerySet:
@@ -59,11 +63,12 @@ def look(operation_id: int) -> bool:
     try:
         if _job_runs(row):
             return True
-        verdict = _aftermath(row)
+        ending = _ending(row)
     except HypervisorError as error:
         _not_answered(row, error)
         return False
-    _end(row, ending_of(row, verdict))
+    if ending:
+        _end(row, ending)
     return False
 
 
@@ -76,12 +81,13 @@ def follow(operation_id: int) -> None:
     with pulse.holding(taken.pk):
         try:
             following.follow_job(taken)
-            verdict = _aftermath(taken)
+            taken.refresh_from_db(fields=["cancel_requested", "preempted"])
+            ending = _ending(taken)
         except HypervisorError as error:
             log.warning("Operation %s could not be followed to its end: %s", taken.pk, error)
             return
-        taken.refresh_from_db(fields=["cancel_requested", "preempted"])
-        _end(taken, ending_of(taken, verdict))
+        if ending:
+            _end(taken, ending)
 
 
 def ending_of(row: Operation, verdict: Verdict) -> Ending:
@@ -103,6 +109,20 @@ def ending_of(row: Operation, verdict: Verdict) -> Ending:
     return _undone(row, state) if aim and row.kind != "shutdown" else _unknown(state)
 
 
+def _ending(row: Operation) -> Ending | None:
+    """Ask the host how an operation ended; None while it is still at it without showing a job.
+
+    Raises:
+        HypervisorError: the host could not say.
+    """
+    if row.kind == "delete-file":
+        return saved_file_acts.ending_of_delete(row)
+    verdict = _aftermath(row)
+    if verdict == _BEING_RESTORED and row.kind in _RESTORING and not _is_given_up(row):
+        return None
+    return ending_of(row, verdict)
+
+
 def _aftermath(row: Operation) -> Verdict:
     """Return the machine's real state; an image beside a running machine, left by a broken save, is removed.
 
@@ -110,6 +130,8 @@ def _aftermath(row: Operation) -> Verdict:
     machine would be called saved when it is next off.
     """
     verdict = verdict_on_host(row.machine)
+    if row.kind == "save" and row.parameters.get("file"):
+        return saved_file_acts.verdict_after_save(row, verdict)
     if row.kind == "save" and verdict.state in ACTIVE_STATES:
         domain_of(row.machine, Purpose.QUICK).remove_saved_image()
     return verdict
@@ -154,10 +176,14 @@ def _job_runs(row: Operation) -> bool:
 
 def _not_answered(row: Operation, error: HypervisorError) -> None:
     log.info("Operation %s: its host cannot say how it ended: %s", row.pk, error)
-    if row.heartbeat_at and row.heartbeat_at > timezone.now() - GIVE_UP_AFTER:
+    if not _is_given_up(row):
         return
     sentence = _("Its worker and its host stopped answering, so it is not known how it ended.")
     _end(row, Ending(Status.INTERRUPTED, sentence, error.word, error.text))
+
+
+def _is_given_up(row: Operation) -> bool:
+    return not row.heartbeat_at or row.heartbeat_at <= timezone.now() - GIVE_UP_AFTER
 
 
 def _end(row: Operation, ending: Ending) -> None:

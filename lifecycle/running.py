@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from hypervisor.domain import Domain
 from hypervisor.errors import DomainNotFound, HypervisorError, OperationAborted
 from hypervisor.states import State
-from lifecycle import news
+from lifecycle import news, saved_file_acts
 from lifecycle.calling import LOST, called
 from lifecycle.connections import Purpose, domain_of, verdict_on_host
 from lifecycle.following import follow
@@ -121,6 +121,8 @@ def _is_long(operation: Operation) -> bool:
 
 
 def _save(operation: Operation) -> Ending | None:
+    if operation.parameters.get("file"):
+        return saved_file_acts.save(operation)
     domain = domain_of(operation.machine, Purpose.LONG)
     return called(operation, lambda: follow(operation, domain.save_managed))
 
@@ -201,8 +203,7 @@ def _abort(domain: Domain) -> None:
 
 
 _VERBS: dict[str, Callable[[Domain], None]] = {
-    "start": Domain.start,
-    "restore": Domain.start,
+    "discard-image": Domain.remove_saved_image,
     "suspend": Domain.suspend,
     "resume": Domain.resume,
     "reset": Domain.reset,
@@ -210,7 +211,11 @@ _VERBS: dict[str, Callable[[Domain], None]] = {
 _ACTS: dict[str, Callable[[Operation], Ending | None]] = {
     "shutdown": _ask_guest,
     "reboot": _ask_guest,
+    "start": saved_file_acts.start,
+    "fresh-boot": saved_file_acts.fresh_boot,
+    "restore": saved_file_acts.restore,
     "save": _save,
+    "delete-file": saved_file_acts.delete,
     "reset": _reset,
     "keep-running": _keep_running,
     "destroy": _destroy,

@@ -52,7 +52,7 @@ class Ask:
 ASKS = {
     "start": Ask("start", "Start"),
     "restore": Ask("restore", "Restore"),
-    "restore a file": Ask("restore", "Restore", parameters={"file": FILE}, lacking=NO_FILE),
+    "restore a file": Ask("restore", "Restore", parameters={"file": FILE, "confirm": "machine"}, lacking=NO_FILE),
     "fresh-boot": Ask("fresh-boot", "Boot afresh"),
     "wakeup": Ask("wakeup", "Wake up"),
     "shutdown": Ask("shutdown", "Shut down"),

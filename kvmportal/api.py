@@ -24,8 +24,17 @@ api = NinjaAPI(
     docs_url=None,
     urls_namespace="api",
 )
-for router in ("machines.api.router", "lifecycle.api.router", "lifecycle.host_api.router", "consoles.api.router"):
-    api.add_router("", router)
+ROUTERS = (
+    "machines.api",
+    "lifecycle.names_api",  # before the API of machines, to which a name would be a wrong UUID
+    "lifecycle.api",
+    "lifecycle.bulk_api",
+    "lifecycle.saved_api",
+    "lifecycle.host_api",
+    "consoles.api",
+)
+for module in ROUTERS:
+    api.add_router("", f"{module}.router")
 
 
 @api.exception_handler(Refused)

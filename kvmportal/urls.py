@@ -7,6 +7,7 @@ from django.urls import include, path
 
 from kvmportal import health
 from kvmportal.api import api
+from machines import browser_script
 
 urlpatterns = [
     path("", include("lifecycle.urls")),
@@ -14,6 +15,7 @@ urlpatterns = [
     path("", include("people.urls")),
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
+    path("words/<str:language>-<slug:fingerprint>.js", browser_script.view, name="browser_script"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
 ]

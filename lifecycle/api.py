@@ -73,8 +73,8 @@ class MachinesOut(Schema):
     total: int
 
 
-class MachineQuery(Schema):
-    """What may be asked of the list; `state` may repeat. `machines.listing` reads it, this is its description."""
+class MachineFilters(Schema):
+    """Which machines are meant; `state` may repeat. `machines.listing` reads it, this is its description."""
 
     state: list[str] = Field(default_factory=list)
     q: str = ""
@@ -85,6 +85,11 @@ class MachineQuery(Schema):
     autostart: str = ""
     persistent: str = ""
     sort: str = Field("name", description=f"one of {', '.join(listing.SORTS)}; with - before it, descending")
+
+
+class MachineQuery(MachineFilters):
+    """What may be asked of the list."""
+
     limit: str = str(listing.DEFAULT_LIMIT)
     cursor: str = ""
     fields: str = Field("", description="names of the fields wanted, with commas; empty for all")

@@ -97,22 +97,22 @@ class Sight:
     @property
     def every(self) -> list[Button]:
         """Every operation, in the order of a machine's life."""
-        return [self._button(kind) for kind in TABLE.values()]
+        return [self.button(kind) for kind in TABLE.values()]
 
     @property
     def buttons(self) -> list[Button]:
         """The operations that have a button of their own."""
-        return [self._button(kind) for kind in TABLE.values() if kind.place is Place.BUTTON]
+        return [self.button(kind) for kind in TABLE.values() if kind.place is Place.BUTTON]
 
     @property
     def menu(self) -> list[Button]:
         """The operations of the menu “More”, and those that are asked on a page of their own."""
-        return [self._button(kind) for kind in TABLE.values() if kind.place is not Place.BUTTON]
+        return [self.button(kind) for kind in TABLE.values() if kind.place is not Place.BUTTON]
 
     @property
     def suggested(self) -> list[Button]:
         """The one or two operations that make sense next."""
-        return [self._button(TABLE[name]) for name in SUGGESTED[State(self.machine.state)]]
+        return [self.button(TABLE[name]) for name in SUGGESTED[State(self.machine.state)]]
 
     @property
     def obstacle(self) -> Refusal | None:
@@ -120,7 +120,8 @@ class Sight:
         found = [button.refusal for button in self.buttons if button.refusal]
         return next((refusal for refusal in found if refusal.code is not RefusalCode.STATE), None)
 
-    def _button(self, kind: Kind) -> Button:
+    def button(self, kind: Kind) -> Button:
+        """Return one operation, and why it is not possible now."""
         found = refusal(
             kind,
             state=State(self.machine.state),

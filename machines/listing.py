@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,6 +38,9 @@ SORTS = {
     "memory": "memory_bytes",
 }
 FLAGS = ("has_snapshot", "has_saved_image", "autostart", "persistent")
+FILTER_NAMES = ("q", "state", "owner", "host", *FLAGS)
+NAMES = (*FILTER_NAMES, "sort")
+"""What a query string may say of which machines are meant, and in which order."""
 _YES, _NO = {"1", "true", "yes"}, {"0", "false", "no"}
 _ADDRESS = re.compile(r"[0-9a-f.:/]*[.:][0-9a-f.:/]*", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-f][0-9a-f-]{3,35}", re.IGNORECASE)
@@ -78,6 +81,20 @@ class Filters:
             cursor=Cursor.parse(cursor, sort) if (cursor := query.get("cursor")) else None,
             **{name: _flag(query, name) for name in FLAGS},
         )
+
+    @classmethod
+    def given(cls, values: Mapping[str, Any]) -> Filters:
+        """Read filters from JSON. What is no filter is refused: a slip would mean every machine.
+
+        Raises:
+            Refused: `bad_filter` (400), naming the parameter and what it may be.
+        """
+        query = QueryDict(mutable=True)
+        for name, value in values.items():
+            if name not in NAMES:
+                raise _bad(name[:40], _("it may be %(words)s") % {"words": ", ".join(NAMES)})
+            query.setlist(name, [_word(name, each) for each in (value if isinstance(value, list) else [value])])
+        return cls.parse(query)
 
     @property
     def narrowed(self) -> bool:
@@ -175,6 +192,11 @@ def matching(person: Person, filters: Filters) -> QuerySet[Machine]:
     return _searched(found, filters.q)
 
 
+def in_order(person: Person, filters: Filters) -> QuerySet[Machine]:
+    """Return the machines this person sees that match, all pages of them, in the order of the list."""
+    return _ordered(matching(person, filters), filters, backwards=False)
+
+
 def _searched(found: QuerySet[Machine], text: str) -> QuerySet[Machine]:
     """Keep machines in which every word occurs: name, title, owner; addresses or UUID for words that look like one."""
     words = text.split()
@@ -251,6 +273,14 @@ def _key_of(sort: str, key: Any) -> Any:
 def _bad(parameter: str, why: str) -> Refused:
     sentence = _("The filter “%(parameter)s” cannot be used: %(why)s.") % {"parameter": parameter, "why": why}
     return Refused("bad_filter", sentence, status=400, details={"parameter": parameter})
+
+
+def _word(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if not isinstance(value, str) or not value:
+        raise _bad(name, _("write a word, true or false"))
+    return value
 
 
 def _clean(text: str) -> str:

@@ -11,17 +11,17 @@ from typing import Any
 from django import template
 from django.contrib.auth.models import User
 from django.utils import timezone
-from django.utils.html import escape, format_html, json_script
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from hypervisor.states import State
 from kvmportal.environment import ROOT
+from machines import browser_script
+from machines.browser_script import time_words
 from machines.models import Machine
 from machines.operation_table import TABLE
 from machines.state_words import STATE_WORDS
-from machines.table_json import as_json
 from people.roles import is_administrator, is_helpdesk
 
 register = template.Library()
@@ -62,15 +62,18 @@ def icon(name: str, classes: str = "") -> SafeString:
 @register.simple_tag
 @lru_cache
 def icon_use(name: str) -> SafeString:
-    """Draw an icon that `icon_sprite` put on the page: short enough for fifty rows, and scripts can change it."""
-    return format_html('<svg class="icon" aria-hidden="true"><use href="#i-{}"/></svg>', name)
+    """Draw an icon that `icon_sprite` put on the page: short enough for fifty rows, and scripts can change it.
+
+    An SVG without a name is not read out, as if it said aria-hidden.
+    """
+    return format_html('<svg class="icon"><use href="#i-{}"/></svg>', name)
 
 
 @register.simple_tag
 @lru_cache
 def icon_sprite() -> SafeString:
     """Put the icons of rows and operations on the page once, for `icon_use` and for scripts."""
-    names = sorted({kind.icon for kind in TABLE.values()} | {"dots-vertical", "copy", "check", "x", "screen-share"})
+    names = sorted({kind.icon for kind in TABLE.values()} | {"copy", "check", "x", "screen-share"})
     symbols = "".join(f'<symbol id="i-{name}" viewBox="0 0 24 24">{icon_paths(name)}</symbol>' for name in names)
     return mark_safe(f'<svg class="d-none" aria-hidden="true">{symbols}</svg>')  # noqa: S308  # files of ours
 
@@ -181,16 +184,6 @@ def ago(when: datetime) -> str:
     return words["minute"] % {"n": int(seconds // MINUTE)}
 
 
-def time_words() -> dict[str, str]:
-    """Return the words of `ago`, for Python and for the browser."""
-    return _time_words(get_language() or "")
-
-
-@lru_cache
-def _time_words(_language: str) -> dict[str, str]:
-    return {"now": _("just now"), "minute": _("%(n)s min"), "hour": _("%(n)s h"), "day": _("%(n)s d")}
-
-
 @register.simple_tag
 def role_word(person: User) -> str:
     """Return what this person is in the portal beside an owner of machines, if anything."""
@@ -201,57 +194,11 @@ def role_word(person: User) -> str:
 
 @register.simple_tag
 def operation_table() -> SafeString:
-    """Put the table of operations on the page, for scripts."""
-    return _json_script("operation-table", get_language() or "")
+    """Say that this page's scripts draw machines: they take the table of operations."""
+    return mark_safe('<template id="operation-table"></template>')  # a word of ours
 
 
 @register.simple_tag
 def browser_words() -> SafeString:
-    """Put the sentences that scripts write on the page, in the reader's language."""
-    return _json_script("words", get_language() or "")
-
-
-@lru_cache
-def _json_script(name: str, _language: str) -> SafeString:
-    """Write it once for each language."""
-    return json_script(as_json() if name == "operation-table" else _browser_words(), name)
-
-
-def _browser_words() -> dict[str, Any]:
-    return {
-        "time": time_words(),
-        "reconnecting": _("Reconnecting… What you see may be a little old."),
-        "waiting": _("%(doing)s: waiting for the guest"),
-        "queued": _("%(doing)s: queued"),
-        "cancelling": _("%(doing)s: cancelling"),
-        "ended": {
-            "succeeded": _("%(machine)s: “%(operation)s” succeeded"),
-            "failed": _("%(machine)s: “%(operation)s” failed"),
-            "cancelled": _("%(machine)s: “%(operation)s” was cancelled"),
-            "interrupted": _("%(machine)s: “%(operation)s” was interrupted"),
-        },
-        "statuses": {
-            "queued": _("queued"),
-            "running": _("running"),
-            "succeeded": _("succeeded"),
-            "failed": _("failed"),
-            "cancelled": _("cancelled"),
-            "interrupted": _("interrupted"),
-        },
-        "details": _("Details"),
-        "selected": _("%(n)s selected"),
-        "none_selected": _("None of the selected machines allows this now."),
-        "offline": _("The portal did not answer. Nothing was asked of the machine; try again."),
-        "right_lost": _("You no longer have access to %(machine)s."),
-        "last_seen": _("last seen"),
-        "confirm": _("%(operation)s %(machine)s"),
-        "bytes": _("%(done)s of %(total)s"),
-        "when": _("possible when %(allowed)s"),
-        "none": _("none"),
-        "nobody": _("nobody"),
-        "no_addresses": _("none known; the guest agent reports them"),
-        "agent": [_("not connected"), _("connected")],
-        "persistent": [_("transient (gone when it stops)"), _("persistent")],
-        "autostart": [_("no"), _("starts with its host")],
-        "saved": [_("none"), _("yes; starting it restores its memory")],
-    }
+    """Bring the sentences that scripts write, in the reader's language, and the table of operations."""
+    return format_html('<script src="{}" defer></script>', browser_script.path())

@@ -1,6 +1,7 @@
 // Lists that stay true: they are fetched again when something that matters changed, and merged row by row.
 // Rows never jump while the pointer is over them. Clicks on filters, order and pages are htmx's.
 
+import "./bulk.js";
 import { glow } from "./machines.js";
 import { isShown } from "./operations.js";
 import { menuIsOpen } from "./row_menu.js";
@@ -65,12 +66,14 @@ async function fetchAndMerge() {
 /** Put the fresh list in place, keeping rows that did not change (and with them focus and animations). */
 function merge(old, fresh) {
   const [rows, freshRows] = [old, fresh].map((section) => section.querySelector("[data-rows]"));
-  if (!rows || !freshRows) {
+  const [bar, freshBar] = [old, fresh].map((section) => section.querySelector("[data-bulk-matching]"));
+  if (!rows || !freshRows || !bar !== !freshBar) {
     old.replaceWith(fresh);
   } else {
     const stood = standing();
     mergeRows(rows, freshRows);
     for (const part of [".chips", ".pager", "#watch"]) swap(old, fresh, part);
+    if (!bar?.querySelector(":checked")) bar?.replaceWith(freshBar);
     stood();
   }
   window.htmx?.process(list());
@@ -116,11 +119,8 @@ function standing() {
   const element = document.activeElement;
   const row = element?.closest("[data-rows] > tr");
   if (!row) return () => {};
-  const selector = element.dataset.operation
-    ? `[data-operation="${element.dataset.operation}"]`
-    : element.matches(".name")
-      ? ".name"
-      : "[data-row-menu]";
+  const own = [".name", 'input[name="machine"]'].find((one) => element.matches(one)) ?? "[data-row-menu]";
+  const selector = element.dataset.operation ? `[data-operation="${element.dataset.operation}"]` : own;
   return () => {
     if (document.contains(element)) return;
     const again = [...document.querySelectorAll("[data-rows] > tr")].find((other) => keyOf(other) === keyOf(row));

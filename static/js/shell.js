@@ -69,6 +69,10 @@ function act(key) {
     document.getElementById("keys")?.showModal();
   } else if (key === "j" || key === "k") {
     return step(key === "j" ? 1 : -1);
+  } else if (key === "x") {
+    const box = document.activeElement?.closest("[data-rows] > tr")?.querySelector('input[name="machine"]');
+    box?.click();
+    return Boolean(box);
   } else {
     return false;
   }

@@ -1,9 +1,10 @@
-// What the server put on the page for scripts: sentences in the reader's language, the table of operations.
+// What the server has for scripts (machines/browser_script.py): sentences in the reader's language, and, on pages that
+// draw machines, the table of operations.
 
-const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
+const brought = globalThis.kvmportal ?? {};
 
-export const words = read("words") ?? {};
-export const table = read("operation-table");
+export const words = brought.words ?? {};
+export const table = document.getElementById("operation-table") ? brought.table : null;
 export const me = document.body.dataset.user ?? "";
 export const csrfToken = document.querySelector("meta[name=csrf-token]")?.content ?? "";
 

@@ -368,12 +368,20 @@ def test_the_history_lists_a_machines_operations(
 
 def test_the_browser_gets_the_table_and_the_words(client_of: ClientOf, owner: User, machine: Machine) -> None:
     tree = page(client_of(owner), "/")
-    table = json.loads(one(tree, "#operation-table").text_content())
+    assert tree.cssselect("#operation-table")
+    script = client_of(owner).get(one(tree, "script[src^='/words/']").get("src"))
+    assert "immutable" in script["Cache-Control"]
+    brought = json.loads(script.content.decode().removeprefix("globalThis.kvmportal = ").removesuffix(";"))
+    table, words = brought["table"], brought["words"]
     assert list(table["operations"]) == list(TABLE)
     assert table["sentences"].keys() == {"forbidden", "host_unreachable", "operation_conflict", "state_conflict"}
-    words = json.loads(one(tree, "#words").text_content())
     assert set(words["ended"]) == set(Status.values) - {"queued", "running"}
     assert set(words["statuses"]) == set(Status.values)
+
+
+def test_words_of_another_fingerprint_are_not_kept(client: Client) -> None:
+    assert client.get("/words/en-0000.js")["Cache-Control"] == "no-store"
+    assert client.get("/words/xx-0000.js").status_code == 404
 
 
 def test_every_icon_that_is_used_is_on_the_page(client_of: ClientOf, owner: User, machine: Machine) -> None:

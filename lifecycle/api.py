@@ -15,7 +15,7 @@ from pydantic import ConfigDict
 
 from hypervisor.states import State
 from lifecycle import operations
-from lifecycle.history import operation_or_404, visible_operations
+from lifecycle.history import LATELY, Filters, operation_or_404, visible_operations
 from lifecycle.models import Operation, Status
 from lifecycle.page_requests import user_of
 from lifecycle.payload import operation_payload
@@ -152,10 +152,15 @@ class OperationIn(Schema):
 
 
 class OperationsQuery(Schema):
-    """Which operations are wanted; `status` may repeat."""
+    """Which operations are wanted; `kind` and `status` may repeat. `lifecycle.history` reads most."""
 
-    machine: UUID | None = None
-    status: list[Status] = Field(default_factory=list)
+    by: str = Field("", description="a user name, or me")
+    kind: list[str] = Field(default_factory=list, description="names of operations")
+    status: list[str] = Field(default_factory=list)
+    machine: str = Field("", description="a UUID or a name")
+    since: str = Field("", description="a date, or a date and time, in the portal's time zone unless it names one")
+    until: str = Field("", description="as since; a date means its end")
+    last: str = Field("", description=f"back from now: one of {', '.join(LATELY)}")
     limit: int = Field(50, ge=1, le=MAX_LIMIT)
     cursor: Id | None = None
 
@@ -190,11 +195,8 @@ def request_operation(request: HttpRequest, uuid: UUID, payload: OperationIn) ->
 @router.get("/operations", response=OperationsOut, summary="List operations", tags=["operations"])
 def list_operations(request: HttpRequest, query: Query[OperationsQuery]) -> dict[str, Any]:
     """List the operations of the machines you may see, newest first."""
-    found = visible_operations(request.user)
-    if query.machine:
-        found = found.filter(machine=machine_or_404(request.user, query.machine).pk)
-    if query.status:
-        found = found.filter(status__in=query.status)
+    filters = Filters.parse(request.user, request.GET)
+    found = filters.apply(request.user, visible_operations(request.user))
     if query.cursor:
         found = found.filter(pk__lt=query.cursor)
     return _page(found[: query.limit + 1], query.limit)

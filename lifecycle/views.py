@@ -34,7 +34,7 @@ def machines(request: HttpRequest) -> HttpResponse:
     try:
         context: dict[str, Any] = {"list": ListPage(request.user, request.GET)}
     except Refused as refused:
-        return render(request, "lifecycle/bad_filter.html", {"refused": refused}, status=refused.status)
+        return _bad_filter(request, refused)
     return _whole_or_part(request, "lifecycle/machines.html", "lifecycle/machine_table.html", context)
 
 
@@ -55,7 +55,7 @@ def machine_history(request: HttpRequest, uuid: UUID) -> HttpResponse:
     try:
         history = HistoryPage(request.user, request.GET, of=found)
     except Refused as refused:
-        return render(request, "lifecycle/bad_filter.html", {"refused": refused}, status=refused.status)
+        return _bad_filter(request, refused)
     if request.headers.get("HX-Request"):
         return render(request, "lifecycle/operation_table.html", {"history": history})
     return _machine_page(request, uuid, "history", history=history)
@@ -93,7 +93,7 @@ def operations(request: HttpRequest) -> HttpResponse:
     try:
         context = {"history": HistoryPage(request.user, request.GET)}
     except Refused as refused:
-        return render(request, "lifecycle/bad_filter.html", {"refused": refused}, status=refused.status)
+        return _bad_filter(request, refused)
     return _whole_or_part(request, "lifecycle/operations.html", "lifecycle/operation_table.html", context)
 
 
@@ -127,6 +127,12 @@ def _machine_page(
     return render(
         request, f"lifecycle/machine_{tab}.html", {"sight": sight(request.user, found), "tab": tab, **context}
     )
+
+
+def _bad_filter(request: HttpRequest, refused: Refused) -> HttpResponse:
+    """Say what is wrong with a filter, on a page or, for a script, where the list was."""
+    template = "bad_filter_panel" if request.headers.get("HX-Request") else "bad_filter"
+    return render(request, f"lifecycle/{template}.html", {"refused": refused}, status=refused.status)
 
 
 def _whole_or_part(request: HttpRequest, whole: str, part: str, context: dict[str, Any]) -> HttpResponse:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from lifecycle import payload
 from lifecycle.models import Operation, Status
+from lifecycle.parameter_words import parameter_words
 from lifecycle.sight import Button, Sight
 from machines.operation_table import TABLE
 from machines.templatetags.portal import duration, size
@@ -26,6 +27,12 @@ def label(operation: Operation) -> str:
     """Return the name of what was asked."""
     kind = TABLE.get(operation.kind)
     return str(kind.label) if kind else operation.kind
+
+
+@register.filter
+def in_words(operation: Operation) -> list[str]:
+    """Return what was asked beside the operation's name, in words."""
+    return parameter_words(operation)
 
 
 @register.simple_tag

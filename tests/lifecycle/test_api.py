@@ -229,10 +229,22 @@ def test_operations_are_listed_newest_first_filtered_and_paged(
 
 
 @pytest.mark.parametrize(
-    "query", [{"machine": "x"}, {"status": "odd"}, {"limit": "0"}, {"limit": "201"}, {"cursor": "x"}, {"cursor": "-1"}]
+    ("query", "word"),
+    [
+        ({"machine": "x"}, "bad_filter"),
+        ({"status": "odd"}, "bad_filter"),
+        ({"kind": "odd"}, "bad_filter"),
+        ({"since": "odd"}, "bad_filter"),
+        ({"until": "2026-13-01"}, "bad_filter"),
+        ({"last": "8d"}, "bad_filter"),
+        ({"limit": "0"}, "bad_parameters"),
+        ({"limit": "201"}, "bad_parameters"),
+        ({"cursor": "x"}, "bad_parameters"),
+        ({"cursor": "-1"}, "bad_parameters"),
+    ],
 )
-def test_operations_filter_that_cannot_be_used_is_400(script_of: ClientOf, owner: User, query) -> None:
-    assert code(get(script_of(owner), "operations", 400, **query)) == "bad_parameters"
+def test_operations_filter_that_cannot_be_used_is_400(script_of: ClientOf, owner: User, query, word: str) -> None:
+    assert code(get(script_of(owner), "operations", 400, **query)) == word
 
 
 def test_operations_of_machines_one_may_not_see_are_hidden(

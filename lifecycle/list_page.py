@@ -193,17 +193,28 @@ class ListPage(FilteredPage):
     @cached_property
     def hosts(self) -> list[Choice]:
         """Return the hosts to choose from: those on which this person sees a machine; none where there is no choice."""
-        hosts = Host.objects.filter(pk__in=self._visible().values("host_id")) if not self.all else Host.objects.all()
-        return self._choices([(name, name) for name in hosts.values_list("name", flat=True)], self.filters.host)
+        hosts = (
+            Host.objects.values_list("name", flat=True) if self.all else sorted({host for host, _owner in self._places})
+        )
+        return self._choices([(name, name) for name in hosts], self.filters.host)
 
     @cached_property
     def owners(self) -> list[Choice]:
         """Return owners to choose from, and nobody; none where there is no choice."""
-        mine = self._visible().filter(owner=OuterRef("pk"))
-        found = User.objects.filter(Exists(mine)).order_by("username").values_list("username", flat=True)
+        if self.all:
+            some = Exists(Machine.objects.filter(owner=OuterRef("pk")))
+            found = User.objects.filter(some).order_by("username").values_list("username", flat=True)
+            nobodys = Machine.objects.filter(owner=None).exists()
+        else:
+            found = sorted({owner for _host, owner in self._places if owner})
+            nobodys = any(owner is None for _host, owner in self._places)
         names = [(name, name) for name in found[:OFFERED_OWNERS]]
-        nobodys = [(NOBODY, _("nobody"))] if self._visible().filter(owner=None).exists() else []
-        return self._choices(names + nobodys, self.filters.owner)
+        return self._choices(names + [(NOBODY, _("nobody"))] * nobodys, self.filters.owner)
+
+    @cached_property
+    def _places(self) -> list[tuple[str, str | None]]:
+        """Host and owner of the machines this person sees, each pair once."""
+        return list(self._visible().order_by().values_list("host__name", "owner__username").distinct())
 
     @property
     def flags(self) -> list[tuple[str, str | Promise, list[Choice]]]:

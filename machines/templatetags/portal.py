@@ -158,12 +158,16 @@ def exact(when: datetime | None) -> str:
 
 
 @register.simple_tag
-def since(when: datetime | None) -> SafeString | str:
-    """Write how long ago something was, with the exact time on hover. Scripts keep it up to date."""
+def since(when: datetime | None, *, short: bool = False) -> SafeString | str:
+    """Write how long ago something was, with the exact time on hover. Scripts keep it up to date.
+
+    A `short` one, for rows of a long list, gets its exact time from scripts.
+    """
     if when is None:
         return "\N{EN DASH}"
     date = when.isoformat(timespec="seconds")
-    return mark_safe(f'<time datetime="{date}" title="{exact(when)}">{escape(ago(when))}</time>')  # noqa: S308
+    title = "" if short else f' title="{exact(when)}"'
+    return mark_safe(f'<time datetime="{date}"{title}>{escape(ago(when))}</time>')  # noqa: S308
 
 
 @register.simple_tag

@@ -45,6 +45,7 @@ export function refreshTimes(root = document) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const text = "exact" in element.dataset ? exact.format(new Date(element.dateTime)) : ago(element.dateTime);
     if (element.textContent !== text) element.textContent = text;
+    if (!element.title) element.title = exact.format(new Date(element.dateTime));
   }
 }
 
@@ -52,4 +53,5 @@ if (words.time) {
   refreshTimes();
   setInterval(refreshTimes, REFRESH_MS);
   document.addEventListener("visibilitychange", () => document.hidden || refreshTimes());
+  document.addEventListener("portal:list-changed", () => refreshTimes());
 }

@@ -93,7 +93,9 @@ class Filters:
         for name, value in values.items():
             if name not in NAMES:
                 raise _bad(name[:40], _("it may be %(words)s") % {"words": ", ".join(NAMES)})
-            query.setlist(name, [_word(name, each) for each in (value if isinstance(value, list) else [value])])
+            query.setlist(
+                name, [_word(name, each) for each in (value if isinstance(value, list) else [value]) or [None]]
+            )
         return cls.parse(query)
 
     @property

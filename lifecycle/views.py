@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -18,12 +19,14 @@ from lifecycle import operations as asking
 from lifecycle.history import operation_or_404
 from lifecycle.history_page import HistoryPage
 from lifecycle.list_page import ListPage
+from lifecycle.models import Operation
 from lifecycle.page_requests import next_page, user_of
 from lifecycle.sight import sight
 from machines.access import Right, machine_or_404
 from machines.models import Machine
 from machines.operation_table import TABLE, Kind
 from machines.refused import Refused
+from people.roles import is_administrator
 
 
 @never_cache
@@ -103,9 +106,8 @@ def operations(request: HttpRequest) -> HttpResponse:
 def operation(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one operation: how it goes, or how it ended."""
     found = operation_or_404(request.user, pk)
-    return render(
-        request, "lifecycle/operation.html", {"operation": found, "sight": sight(request.user, found.machine)}
-    )
+    context = {"operation": found, "sight": sight(request.user, found.machine), "bulk_url": _bulk_url(request, found)}
+    return render(request, "lifecycle/operation.html", context)
 
 
 @require_POST
@@ -127,6 +129,12 @@ def _machine_page(
     return render(
         request, f"lifecycle/machine_{tab}.html", {"sight": sight(request.user, found), "tab": tab, **context}
     )
+
+
+def _bulk_url(request: HttpRequest, operation: Operation) -> str:
+    """Return the page of the bulk operation that it was part of, for those who may see that."""
+    asked_by_them = operation.requested_by_id == request.user.pk or is_administrator(request.user)
+    return reverse("lifecycle:bulk", args=[operation.bulk_id]) if operation.bulk_id and asked_by_them else ""
 
 
 def _bad_filter(request: HttpRequest, refused: Refused) -> HttpResponse:

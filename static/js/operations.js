@@ -61,4 +61,5 @@ function drawPage(page, operation) {
   page.querySelector('[data-log="waiting"]').hidden = !operation.waiting;
   if (operation.deadline) page.querySelector('[data-op="deadline"]').replaceChildren(momentElement(operation.deadline));
   page.querySelector('[data-log="cancel"]').hidden = !operation.cancel_requested;
+  page.querySelector('[data-log="progress"]').hidden = !operation.bytes.total;
 }

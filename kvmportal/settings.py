@@ -192,6 +192,7 @@ CELERY_BEAT_SCHEDULE = {
     "end overdue shutdowns and reboots": _every(5.0, "lifecycle.expire_waiting"),
     "settle operations whose worker died": _every(10.0, "lifecycle.reconcile"),
     "end connection tests that nobody carries out": _every(10.0, "lifecycle.end_lost_host_tests"),
+    "look at saved files": _every(180.0, "lifecycle.look_at_saved_files"),
 }
 
 IDLE_AFTER = ENV.idle_after

@@ -6,6 +6,7 @@ is used, because beat, which only sends tasks, imports this module too and needs
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -15,13 +16,17 @@ from django.db.models import Q
 from django.utils import timezone
 
 from lifecycle import host_tests, news
-from lifecycle.models import Operation, Status
+from lifecycle.models import Operation, SavedFile, Status
 from lifecycle.operations import RUN_TASK, send
+from machines.models import Host
 from machines.operation_table import Queue
 
 RESEND_AFTER = timedelta(seconds=15)
 RESEND_AT_ONCE = 500
 LOOK_EXPIRES = 10
+SAVED_FILES_EXPIRE = 60
+
+log = logging.getLogger(__name__)
 
 
 @shared_task(name=RUN_TASK, ignore_result=True)
@@ -88,6 +93,29 @@ def test_host(test_id: int) -> None:
 def end_lost_host_tests() -> None:
     """End the connection tests that no worker took, or whose worker died."""
     host_tests.end_lost()
+
+
+@shared_task(name="lifecycle.look_at_saved_files", ignore_result=True)
+def look_at_saved_files() -> None:
+    """Look at the saved files of every host that has some, each host in a task of its own."""
+    hosts = SavedFile.objects.filter(host__enabled=True, host__reachable=True).values_list("host", flat=True)
+    for host in set(hosts):
+        look_at_saved_files_of.apply_async((host,), queue=Queue.QUICK.value, expires=SAVED_FILES_EXPIRE)
+
+
+@shared_task(name="lifecycle.look_at_saved_files_of", ignore_result=True)
+def look_at_saved_files_of(host_id: int) -> None:
+    """Write the sizes of a host's saved files and which are missing, and settle those that nobody writes any more."""
+    from hypervisor.errors import HypervisorError
+    from lifecycle import saved_file_acts
+
+    host = Host.objects.filter(pk=host_id).first()
+    try:
+        if host:
+            saved_file_acts.settle_unfinished(host)
+            saved_file_acts.refresh(host)
+    except HypervisorError as error:
+        log.info("The saved files of %s could not be looked at: %s", host, error)
 
 
 @worker_init.connect

@@ -38,6 +38,10 @@ class HostOut(Schema):
     cpus: int
     cpu_model: str
     memory_bytes: int
+    free_memory_bytes: int
+    domain_types: list[str]
+    machine_types: list[str]
+    facts_at: datetime | None
     machines: dict[str, int]
 
 

@@ -81,9 +81,20 @@ class Calls:
             yield line.lookupByUUID(domain.bytes)
 
     @contextmanager
+    def slow(self, meanings: Meanings | None = None, domain: UUID | None = None) -> Iterator[Any]:
+        """Make calls that may take long: of storage, or to bring a domain up; yields libvirt's connection.
+
+        Args:
+            meanings: what some of libvirt's numbers mean here.
+            domain: the domain whose job they take, which libvirt need not know yet.
+        """
+        with self._turn(verb=True, domain=domain), self._line(meanings) as line:
+            yield line
+
+    @contextmanager
     def job_query(self, domain: UUID) -> Iterator[Any]:
         """Make a call that may wait for a domain, but beside a verb on it (job statistics); yields libvirt's domain."""
-        with self._turn(verb=True, domain=None), self._line(None) as line:
+        with self.slow() as line:
             yield line.lookupByUUID(domain.bytes)
 
     @contextmanager
@@ -93,7 +104,7 @@ class Calls:
         Raises:
             DomainBusy: the domain's last verb has not returned within the patience.
         """
-        with self._turn(verb=True, domain=domain), self._line(meanings) as line:
+        with self.slow(meanings, domain) as line:
             yield line.lookupByUUID(domain.bytes)
 
     @contextmanager

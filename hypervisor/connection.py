@@ -8,13 +8,17 @@ from collections.abc import Callable, Container
 from typing import Any
 from uuid import UUID
 
+import libvirt
+
 from hypervisor import events, reads
 from hypervisor.calls import PATIENCE, Calls, is_alive
-from hypervisor.definition import domain_element
+from hypervisor.definition import domain_element, identity
 from hypervisor.domain import Domain
+from hypervisor.errors import SavedFileBroken
 from hypervisor.opening import open_handle, release
 from hypervisor.readings import HostFacts, Reading
-from hypervisor.translation import DEFINING
+from hypervisor.storage import Storage
+from hypervisor.translation import BROKEN_FILE, CREATING, DEFINING, READING_FILE, RESTORING
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ class Connection:
         self._on_close = on_close
         self._callbacks: list[int] = []
         self._calls = Calls(self._open_line, patience)
+        self.storage = Storage(self._calls)
 
     @property
     def alive(self) -> bool:
@@ -114,14 +119,58 @@ class Connection:
             return Domain(uuid, domain.name(), self._calls)
 
     def define(self, xml: str) -> UUID:
-        """Define a persistent domain, or change its definition, without starting it (virDomainDefineXML).
+        """Define a persistent domain, or change its definition, without starting it (virDomainDefineXMLFlags).
 
         Raises:
-            BadDefinition: the XML is hostile, no domain's, or libvirt refuses it.
+            BadDefinition: the XML is hostile, no domain's, against libvirt's schema, or libvirt refuses it.
         """
         domain_element(xml)
         with self._calls.host(DEFINING) as line:
-            return UUID(bytes=line.defineXML(xml).UUID())
+            return UUID(bytes=line.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE).UUID())
+
+    def create_transient(self, xml: str) -> UUID:
+        """Start a domain that is gone when it is off (virDomainCreateXML).
+
+        Where a domain of this name and UUID is defined already, it is that one that runs, with this XML for once.
+
+        Raises:
+            BadDefinition: the XML is hostile, no domain's, against libvirt's schema, or libvirt refuses it.
+            DomainInWrongState: it runs already.
+        """
+        uuid, _name = identity(xml)
+        with self._calls.slow(CREATING, uuid) as line:
+            return UUID(bytes=line.createXML(xml, libvirt.VIR_DOMAIN_START_VALIDATE).UUID())
+
+    def restore_from(self, path: str) -> UUID:
+        """Bring back the domain that was saved to a file on the host, which stays (virDomainRestoreFlags).
+
+        libvirt asks neither whether the domain has run since nor whose file it is: the caller has to, before.
+
+        Returns:
+            Whose file it is.
+
+        Raises:
+            SavedFileMissing: there is no such file.
+            SavedFileBroken: it is no saved domain, or was cut off.
+            DomainInWrongState: the domain runs.
+        """
+        uuid = self.saved_file_uuid(path)
+        with self._calls.slow(RESTORING, uuid) as line:
+            line.restoreFlags(path, None, 0)
+        return uuid
+
+    def saved_file_uuid(self, path: str) -> UUID:
+        """Say whose file it is (virDomainSaveImageGetXMLDesc).
+
+        Raises:
+            SavedFileMissing: there is no such file.
+            SavedFileBroken: it is no saved domain, or was cut off.
+        """
+        with self._calls.slow(READING_FILE) as line:
+            uuid, _name = identity(line.saveImageGetXMLDesc(path, 0))
+        if not uuid:
+            raise SavedFileBroken(BROKEN_FILE[1], text="the saved definition has no UUID")
+        return uuid
 
     def _open_line(self) -> Any:
         return open_handle(self.uri, OPEN_SECONDS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from lxml import etree
 
 from hypervisor.errors import BadDefinition
-from hypervisor.readings import Definition
+from hypervisor.readings import Definition, Disk
 
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 """The name of the virtio channel on which libvirt looks for the guest agent."""
@@ -62,6 +63,64 @@ def domain_element(xml: str) -> etree._Element:
     if root.tag != "domain":
         raise BadDefinition("This XML is not the definition of a machine: it has to begin with <domain>.")
     return root
+
+
+def identity(xml: str) -> tuple[UUID | None, str]:
+    """Return the UUID, None where it has none, and the name.
+
+    Raises:
+        BadDefinition: as `domain_element`; or the UUID is none.
+    """
+    root = domain_element(xml)
+    text = (root.findtext("uuid") or "").strip()
+    try:
+        return (UUID(text) if text else None), root.findtext("name") or ""
+    except ValueError as error:
+        raise BadDefinition("The UUID in this definition is not one.", text=str(error)) from error
+
+
+def with_identity(xml: str, uuid: UUID) -> str:
+    """Return the XML with this UUID, whatever it had.
+
+    Raises:
+        BadDefinition: as `domain_element`.
+    """
+    root = domain_element(xml)
+    for element in root.findall("uuid"):
+        root.remove(element)
+    element = etree.Element("uuid")
+    element.text = str(uuid)
+    name = root.find("name")
+    root.insert(0 if name is None else root.index(name) + 1, element)
+    return etree.tostring(root, encoding="unicode")
+
+
+def disks(xml: str) -> list[Disk]:
+    """Return its disks in the XML's order.
+
+    Raises:
+        BadDefinition: as `domain_element`.
+    """
+    return [
+        Disk(
+            target=_attribute(disk, "target", "dev"),
+            source=_attribute(disk, "source", "file") or _attribute(disk, "source", "dev"),
+            device=disk.get("device", "disk"),
+            readonly=disk.find("readonly") is not None,
+            shareable=disk.find("shareable") is not None,
+        )
+        for disk in domain_element(xml).iterfind("devices/disk")
+    ]
+
+
+def has_nvram(xml: str) -> bool:
+    """Say whether its firmware keeps variables in a file of its own, or will (UEFI).
+
+    Raises:
+        BadDefinition: as `domain_element`.
+    """
+    root = domain_element(xml)
+    return root.find("os/nvram") is not None or root.find("os[@firmware='efi']") is not None
 
 
 def graphics_of(root: etree._Element) -> tuple[str, ...]:

@@ -4,58 +4,32 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
-from ipaddress import ip_address
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import libvirt
 import libvirt_qemu
 
+from hypervisor import answers, flags
 from hypervisor.calls import Calls
 from hypervisor.definition import domain_element, graphics_devices
 from hypervisor.errors import DomainInWrongState, NotSupported
 from hypervisor.readings import Address, JobProgress
-from hypervisor.translation import AGENT, SAVING, STARTING
+from hypervisor.translation import (
+    AGENT,
+    AUTOSTARTING,
+    PRESSING_KEYS,
+    SAVING,
+    SAVING_TO_FILE,
+    SLEEPING,
+    STARTING,
+    UNDEFINING,
+    WAKING,
+)
 
-MOST_ADDRESSES = 64
-MOST_NAME = 64
-"""Characters of an interface's name."""
 AGENT_SECONDS = 5
 """How long libvirt waits for a guest agent's answer to a question for addresses."""
-
-_SHUTDOWN_FLAGS = {
-    "default": libvirt.VIR_DOMAIN_SHUTDOWN_DEFAULT,
-    "acpi": libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
-    "agent": libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT,
-}
-_REBOOT_FLAGS = {
-    "default": libvirt.VIR_DOMAIN_REBOOT_DEFAULT,
-    "acpi": libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN,
-    "agent": libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT,
-}
-_CRASHED_ALIVE = frozenset(
-    {
-        (libvirt.VIR_DOMAIN_CRASHED, libvirt.VIR_DOMAIN_CRASHED_UNKNOWN),
-        (libvirt.VIR_DOMAIN_CRASHED, libvirt.VIR_DOMAIN_CRASHED_PANICKED),
-        (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_CRASHED),
-    }
-)
-"""States and reasons of a guest that crashed while its QEMU process stayed."""
-
-_RUNNING_JOBS = frozenset({libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED})
-_JOBS = {
-    libvirt.VIR_DOMAIN_JOB_OPERATION_START: "start",
-    libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE: "save",
-    libvirt.VIR_DOMAIN_JOB_OPERATION_RESTORE: "restore",
-    libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN: "migration in",
-    libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT: "migration out",
-    libvirt.VIR_DOMAIN_JOB_OPERATION_SNAPSHOT: "snapshot",
-    libvirt.VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_REVERT: "revert",
-    libvirt.VIR_DOMAIN_JOB_OPERATION_DUMP: "dump",
-    libvirt.VIR_DOMAIN_JOB_OPERATION_BACKUP: "backup",
-}
 
 
 class Domain:
@@ -72,18 +46,21 @@ class Domain:
         self.name = name
         self._calls = calls
 
-    def start(self) -> None:
-        """Start it, from its managed-save image where it has one (virDomainCreate).
+    def start(self, *, fresh: bool = False) -> None:
+        """Start it, from its managed-save image where it has one (virDomainCreateWithFlags).
 
         A guest that crashed and whose QEMU process was kept is destroyed first.
+
+        Args:
+            fresh: boot it, and drop its managed-save image: what its memory held is lost.
 
         Raises:
             DomainInWrongState: it runs; or it crashed and is transient, so that destroying it would lose it.
         """
         with self._calls.verb(self.uuid, STARTING) as domain:
-            if tuple(domain.state()) in _CRASHED_ALIVE:
+            if tuple(domain.state()) in flags.CRASHED_ALIVE:
                 _clear(domain)
-            domain.create()
+            domain.createWithFlags(libvirt.VIR_DOMAIN_START_FORCE_BOOT if fresh else 0)
 
     def shutdown(self, mode: str = "default") -> None:
         """Ask the guest to shut down; returns when it was asked, not when it is off (virDomainShutdownFlags).
@@ -96,7 +73,7 @@ class Domain:
             AgentUnavailable: mode is "agent" and it is not there.
         """
         with self._calls.verb(self.uuid, AGENT if mode == "agent" else None) as domain:
-            domain.shutdownFlags(_SHUTDOWN_FLAGS[mode])
+            domain.shutdownFlags(flags.SHUTDOWN[mode])
 
     def reboot(self, mode: str = "default") -> None:
         """Ask the guest to reboot; returns when it was asked (virDomainReboot).
@@ -113,7 +90,7 @@ class Domain:
             AgentUnavailable: mode is "agent" and it is not there.
         """
         with self._calls.verb(self.uuid, AGENT if mode == "agent" else None) as domain:
-            domain.reboot(_REBOOT_FLAGS[mode])
+            domain.reboot(flags.REBOOT[mode])
 
     def reset(self) -> None:
         """Press the reset button; a paused guest stays paused (virDomainReset). REBOOTED events tell of it."""
@@ -142,11 +119,57 @@ class Domain:
         with self._calls.verb(self.uuid, SAVING) as domain:
             domain.managedSave()
 
+    def save_to(self, path: str) -> None:
+        """Write its memory to a file on its host and stop it; returns when that is done (virDomainSaveFlags).
+
+        An existing file is overwritten. A transient domain is gone when this returns; `Connection.restore_from` brings
+        it back. Watch and end it as `save_managed`; when it fails or is ended, libvirt removes what it wrote.
+
+        Raises:
+            OperationAborted: it was ended by `abort_job`; the guest goes on.
+            HypervisorError: it failed, on a full disk for example; the guest goes on.
+        """
+        with self._calls.verb(self.uuid, SAVING_TO_FILE) as domain:
+            domain.saveFlags(path, None, 0)
+
     def remove_saved_image(self) -> None:
         """Delete its managed-save image; having none is fine (virDomainManagedSaveRemove)."""
         with self._calls.verb(self.uuid) as domain:
             if domain.hasManagedSaveImage():
                 domain.managedSaveRemove()
+
+    def pm_suspend(self, target: str) -> None:
+        """Have its guest go to sleep; returns when the agent took it (virDomainPMSuspendForDuration).
+
+        Args:
+            target: "mem" (S3), "disk" (S4: it is off afterwards) or "hybrid" (both).
+
+        Raises:
+            AgentUnavailable: it is not there.
+            NotSupported: its definition or its guest has no such sleep.
+        """
+        with self._calls.verb(self.uuid, SLEEPING) as domain:
+            domain.pMSuspendForDuration(flags.SLEEP[target], 0, 0)
+
+    def pm_wakeup(self) -> None:
+        """Wake its guest from sleep (virDomainPMWakeup)."""
+        with self._calls.verb(self.uuid, WAKING) as domain:
+            domain.pMWakeup(0)
+
+    def inject_nmi(self) -> None:
+        """Interrupt its guest's kernel as the NMI button does (virDomainInjectNMI)."""
+        with self._calls.verb(self.uuid) as domain:
+            domain.injectNMI(0)
+
+    def send_keys(self, codes: Sequence[int], hold_ms: int = 100) -> None:
+        """Press keys at once on its keyboard, and let them go (virDomainSendKey).
+
+        Args:
+            codes: Linux's key codes (linux/input-event-codes.h), at most flags.MOST_KEYS.
+            hold_ms: milliseconds that they are held.
+        """
+        with self._calls.verb(self.uuid, PRESSING_KEYS) as domain:
+            domain.sendKey(libvirt.VIR_KEYCODE_SET_LINUX, hold_ms, list(codes), len(codes), 0)
 
     def destroy(self) -> None:
         """Kill its QEMU process; already off is fine (virDomainDestroy).
@@ -175,7 +198,7 @@ class Domain:
                 statistics = domain.jobStats()
         except (DomainInWrongState, NotSupported):
             return None
-        return _progress(statistics)
+        return answers.progress(statistics)
 
     def open_graphics(self, protocol: str) -> socket.socket:
         """Return a new connection to its display, past any password (virDomainOpenGraphicsFD).
@@ -203,7 +226,7 @@ class Domain:
         with self._calls.verb(self.uuid, AGENT) as domain:
             domain.agentSetResponseTimeout(AGENT_SECONDS)
             interfaces = domain.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
-        return list(_addresses(interfaces))
+        return answers.addresses(interfaces)
 
     def agent_command(self, command: Mapping[str, Any], timeout: int = AGENT_SECONDS) -> Any:
         """Have the guest agent do something and return its answer's "return" (virDomainQemuAgentCommand).
@@ -234,25 +257,30 @@ class Domain:
         with self._calls.read(self.uuid) as domain:
             return bool(domain.isActive())
 
-    def undefine(self, *, saved_image: bool = False, snapshots: bool = False) -> None:
+    def undefine(
+        self, *, saved_image: bool = False, snapshots: bool = False, nvram: bool = False, checkpoints: bool = False
+    ) -> None:
         """Forget its definition; a running one goes on as transient (virDomainUndefineFlags).
 
         Args:
             saved_image: delete its managed-save image with it.
             snapshots: forget its snapshots with it.
+            nvram: delete the file of its firmware's variables with it; it stays otherwise.
+            checkpoints: forget its checkpoints with it.
 
         Raises:
-            DomainInWrongState: it has an image or snapshots that are not to go with it.
+            DomainInWrongState: it has an image, snapshots or checkpoints that are not to go with it.
         """
-        flags = (libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if saved_image else 0) | (
-            libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA if snapshots else 0
-        )
-        with self._calls.verb(self.uuid) as domain:
-            domain.undefineFlags(flags)
+        with self._calls.verb(self.uuid, UNDEFINING) as domain:
+            domain.undefineFlags(
+                flags.undefining(
+                    domain, saved_image=saved_image, snapshots=snapshots, nvram=nvram, checkpoints=checkpoints
+                )
+            )
 
     def set_autostart(self, autostart: bool) -> None:
         """Have it started with its host, or not (virDomainSetAutostart)."""
-        with self._calls.verb(self.uuid) as domain:
+        with self._calls.verb(self.uuid, AUTOSTARTING) as domain:
             domain.setAutostart(autostart)
 
 
@@ -269,33 +297,3 @@ def _graphics_index(xml: str, protocol: str) -> int:
     if protocol not in devices:
         raise NotSupported(f"The machine has no {protocol.upper()} display.")
     return devices.index(protocol)
-
-
-def _progress(statistics: Mapping[str, Any]) -> JobProgress | None:
-    if statistics.get("type", libvirt.VIR_DOMAIN_JOB_NONE) not in _RUNNING_JOBS:
-        return None
-    total = statistics.get(libvirt.VIR_DOMAIN_JOB_DATA_TOTAL, 0)
-    return JobProgress(
-        operation=_JOBS.get(statistics.get("operation", 0), "unknown"),
-        # not libvirt's "processed", which leaves out empty pages and so ends at a third
-        processed_bytes=max(0, total - statistics.get(libvirt.VIR_DOMAIN_JOB_DATA_REMAINING, total)),
-        total_bytes=total,
-    )
-
-
-def _addresses(interfaces: Mapping[str, Any]) -> list[Address]:
-    """Return what a guest says of its addresses, cut to what is plausible: its agent may say anything."""
-    found = (
-        Address(name[:MOST_NAME], (interface["hwaddr"] or "")[:MOST_NAME], entry["addr"], entry["prefix"])
-        for name, interface in interfaces.items()
-        for entry in interface["addrs"] or ()
-        if _is_worth_showing(entry["addr"])
-    )
-    return list(islice(found, MOST_ADDRESSES))
-
-
-def _is_worth_showing(text: str) -> bool:
-    try:
-        return not ip_address(text).is_loopback
-    except ValueError:
-        return False

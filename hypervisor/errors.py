@@ -11,7 +11,11 @@
     ├── PermissionDenied         libvirt refuses this connection
     ├── NotSupported             the host or the domain cannot do that
     ├── NoSpace                  the host's storage is full
-    └── BadDefinition            the XML is refused
+    ├── BadDefinition            the XML is refused
+    ├── SavedFileMissing         the file that a machine was saved to is not there
+    ├── SavedFileBroken          the file is no saved machine, or was cut off
+    ├── PoolNotFound             the host has no such storage pool, or cannot use it
+    └── VolumeNotFound           no storage pool of the host has the file
 
 Each carries a sentence for a person and, where libvirt spoke, its code and its own text. The mapping from
 libvirt's codes to this tree stands once, in `hypervisor.translation`, so that processes which only catch these errors
@@ -110,3 +114,27 @@ class BadDefinition(HypervisorError):
     """The XML is refused."""
 
     word = "bad_definition"
+
+
+class SavedFileMissing(HypervisorError):
+    """The file that a machine was saved to is not there."""
+
+    word = "saved_file_missing"
+
+
+class SavedFileBroken(HypervisorError):
+    """The file is no saved machine, or was cut off."""
+
+    word = "saved_file_broken"
+
+
+class PoolNotFound(HypervisorError):
+    """The host has no such storage pool, or cannot use it."""
+
+    word = "pool_not_found"
+
+
+class VolumeNotFound(HypervisorError):
+    """No storage pool of the host has the file."""
+
+    word = "volume_not_found"

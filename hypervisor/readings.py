@@ -23,6 +23,22 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """One disk of a definition.
+
+    - target: its name in the guest, "vda".
+    - source: the path of its file or device on the host; empty where there is none, or where it is no path.
+    - device: "disk" or "cdrom" (or libvirt's "floppy", "lun").
+    """
+
+    target: str
+    source: str
+    device: str = "disk"
+    readonly: bool = False
+    shareable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One domain as libvirt described it at one moment.
 
@@ -58,7 +74,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What a host says about itself. Memory in bytes."""
+    """What a host says about itself. Memory in bytes.
+
+    The capabilities are those for guests of the host's own architecture: machine types ("pc-q35-7.2"), domain types
+    ("kvm", "qemu") and libvirt's names of features ("acpi", "disksnapshot").
+    """
 
     hostname: str
     libvirt_version: str
@@ -67,6 +87,10 @@ class HostFacts:
     cpu_model: str
     memory_bytes: int
     capabilities_xml: str = field(repr=False, default="")
+    free_memory_bytes: int = 0
+    machine_types: tuple[str, ...] = field(repr=False, default=())
+    domain_types: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

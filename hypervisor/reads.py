@@ -47,14 +47,19 @@ def host_facts(handle: Any) -> HostFacts:
     """Read what a host says of itself (virNodeGetInfo, virConnectGetCapabilities and others)."""
     model, memory_mib, cpus, *_rest = handle.getInfo()
     capabilities = handle.getCapabilities()
+    root = _capabilities(capabilities)
     return HostFacts(
         hostname=handle.getHostname(),
         libvirt_version=_version(handle.getLibVersion()),
         hypervisor_version=_version(handle.getVersion()),
         cpus=cpus,
-        cpu_model=_cpu_model(capabilities) or model,
+        cpu_model=root.findtext("host/cpu/model") or model,
         memory_bytes=memory_mib * 2**20,
         capabilities_xml=capabilities,
+        free_memory_bytes=handle.getFreeMemory(),
+        machine_types=_of_guests(root, "arch[@name=$arch]//machine/text()"),
+        domain_types=_of_guests(root, "arch[@name=$arch]/domain/@type"),
+        features=_of_guests(root, "features/*[@default='on' or not(@default)]"),
     )
 
 
@@ -98,6 +103,7 @@ def _reading_of_one(domain: Any, statistics: Statistics) -> Reading:
         definition=_definition(domain, persistent=persistent),
         agent_connected=_agent_connected(domain, state),
         cpu_time_ns=_cpu_time(domain, state),
+        domain_id=_id(domain),
     )
 
 
@@ -122,6 +128,7 @@ def _reading_of_many(
             definition=_definition(domain, persistent=persistent) if wanted else None,
             agent_connected=_agent_connected(domain, state) if wanted else None,
             cpu_time_ns=_cpu_time(domain, state),
+            domain_id=_id(domain),
         )
     except libvirt.libvirtError as error:
         if error.get_error_code() in _GONE:
@@ -156,6 +163,12 @@ def _cpu_time(domain: Any, state: DomainState) -> int | None:
     return int(nanoseconds)
 
 
+def _id(domain: Any) -> int | None:
+    """Return the number of its present run, which came with the domain itself (virDomainGetID)."""
+    number = domain.ID()
+    return number if number >= 0 else None
+
+
 def _definition(domain: Any, *, persistent: bool) -> Definition | None:
     """Read a domain's definition; None for one that cannot be parsed, which must not hide all others of its host."""
     try:
@@ -172,9 +185,15 @@ def _agent_connected(domain: Any, state: DomainState) -> bool:
         return False
 
 
-def _cpu_model(capabilities: str) -> str:
-    parser = etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True)
-    return etree.fromstring(capabilities.encode(), parser).findtext("host/cpu/model") or ""
+def _capabilities(xml: str) -> etree._Element:
+    return etree.fromstring(xml.encode(), etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True))
+
+
+def _of_guests(root: etree._Element, path: str) -> tuple[str, ...]:
+    """Return what an XPath finds below <guest> for the host's own architecture, each once, in the XML's order."""
+    arch = root.findtext("host/cpu/arch") or ""
+    found: Any = root.xpath(f"guest[arch/@name=$arch]/{path}", arch=arch)
+    return tuple(dict.fromkeys(str(each.tag if isinstance(each, etree._Element) else each) for each in found))
 
 
 def _version(number: int) -> str:

@@ -19,10 +19,15 @@ from hypervisor.errors import (
     NotSupported,
     OperationAborted,
     PermissionDenied,
+    PoolNotFound,
+    SavedFileBroken,
+    SavedFileMissing,
+    VolumeNotFound,
 )
 
 Meaning = tuple[type[HypervisorError], str]
-Meanings = Mapping[int, Meaning]
+Meanings = Mapping[int | tuple[int, int], Meaning]
+"""By libvirt's number, or by VIR_ERR_SYSTEM_ERROR and the operating system's number."""
 
 UNREACHABLE: Meaning = (HostUnreachable, "The host does not answer. It is tried again all the time.")
 _REFUSED_LOGIN: Meaning = (
@@ -52,6 +57,10 @@ _PROCESS_ENDED: Meaning = (
     DomainInWrongState,
     "The machine's process on the host ended in the middle of this. Look at the machine's state and try again.",
 )
+BROKEN_FILE: Meaning = (
+    SavedFileBroken,
+    "This file is no saved machine, or saving it was interrupted. Nothing can be restored from it.",
+)
 _FAILED: Meaning = (HypervisorError, "The host could not do it. Its own words are kept with the operation.")
 
 _BY_CODE: Meanings = {
@@ -72,7 +81,11 @@ _BY_CODE: Meanings = {
     libvirt.VIR_ERR_NO_DEVICE: _REFUSED_XML,
     libvirt.VIR_ERR_XML_ERROR: _REFUSED_XML,
     libvirt.VIR_ERR_XML_DETAIL: _REFUSED_XML,
-    libvirt.VIR_ERR_XML_INVALID_SCHEMA: _REFUSED_XML,
+    libvirt.VIR_ERR_XML_INVALID_SCHEMA: (
+        BadDefinition,
+        "The host does not accept this definition: an element or a value in it is not as it should be. "
+        "The host's own words name it.",
+    ),
     libvirt.VIR_ERR_INVALID_MAC: _REFUSED_XML,
     libvirt.VIR_ERR_DOM_EXIST: (BadDefinition, "The host already has a machine of this name or UUID."),
     libvirt.VIR_ERR_OPERATION_DENIED: _DENIED,
@@ -117,11 +130,11 @@ _BY_CODE: Meanings = {
     libvirt.VIR_ERR_AGENT_UNRESPONSIVE: _NO_AGENT,
     libvirt.VIR_ERR_AGENT_UNSYNCED: _NO_AGENT,
     libvirt.VIR_ERR_NO_STORAGE_POOL: (
-        HypervisorError,
+        PoolNotFound,
         "The storage pool that the machine needs is not there. An administrator has to look at the host.",
     ),
     libvirt.VIR_ERR_NO_STORAGE_VOL: (
-        HypervisorError,
+        VolumeNotFound,
         "A disk of the machine is not there. An administrator has to look at the host's storage.",
     ),
     libvirt.VIR_ERR_NO_NETWORK: (
@@ -164,30 +177,97 @@ _BY_CODE_OPENING: Meanings = {
 DEFINING: Meanings = {
     libvirt.VIR_ERR_OPERATION_FAILED: (
         BadDefinition,
-        "The host does not accept this definition: it contradicts a machine that is there, in name or UUID.",
+        "The host already has another machine of this name, or of this UUID under another name.",
+    ),
+    libvirt.VIR_ERR_CONFIG_UNSUPPORTED: (
+        BadDefinition,
+        "The definition asks for something that this host does not have: a machine type, a processor or a device.",
     ),
     libvirt.VIR_ERR_INVALID_ARG: _REFUSED_XML,
     libvirt.VIR_ERR_INTERNAL_ERROR: _REFUSED_XML,
     libvirt.VIR_ERR_SYSTEM_ERROR: _REFUSED_XML,
+    (libvirt.VIR_ERR_SYSTEM_ERROR, errno.ENOENT): (
+        BadDefinition,
+        "The definition names a file that is not on the host: its emulator, for example.",
+    ),
+    (libvirt.VIR_ERR_SYSTEM_ERROR, errno.ENOSPC): _FULL,
+    (libvirt.VIR_ERR_SYSTEM_ERROR, errno.EDQUOT): _FULL,
 }
 """What some numbers mean while XML is handed over, in addition."""
 
 STARTING: Meanings = {
     libvirt.VIR_ERR_INTERNAL_ERROR: (
         HypervisorError,
-        "The machine's process did not start: the host may lack memory, or something that the definition names. "
-        "An administrator has to look at the host's own words.",
+        "The machine's process did not start: the host may lack memory or something that the definition names, or "
+        "another machine uses one of its disks. An administrator has to look at the host's own words.",
+    ),
+    (libvirt.VIR_ERR_SYSTEM_ERROR, errno.ENOENT): (
+        HypervisorError,
+        "A file that the machine needs, a disk for example, is not on its host. An administrator has to look at the "
+        "host's own words.",
     ),
 }
 """What some numbers mean while a domain is started, in addition."""
+
+CREATING: Meanings = {
+    **STARTING,
+    libvirt.VIR_ERR_OPERATION_FAILED: DEFINING[libvirt.VIR_ERR_OPERATION_FAILED],
+    libvirt.VIR_ERR_CONFIG_UNSUPPORTED: DEFINING[libvirt.VIR_ERR_CONFIG_UNSUPPORTED],
+    libvirt.VIR_ERR_INVALID_ARG: _REFUSED_XML,
+    libvirt.VIR_ERR_OPERATION_INVALID: (
+        DomainInWrongState,
+        "A machine of this name and UUID runs on the host already.",
+    ),
+}
+"""What some numbers mean while a domain is started from XML, in addition."""
+
+READING_FILE: Meanings = {
+    (libvirt.VIR_ERR_SYSTEM_ERROR, errno.ENOENT): (
+        SavedFileMissing,
+        "The saved file is not on the host: it was deleted there, or its storage is not mounted.",
+    ),
+    libvirt.VIR_ERR_OPERATION_FAILED: BROKEN_FILE,
+    libvirt.VIR_ERR_XML_ERROR: BROKEN_FILE,
+}
+"""What some numbers mean while the head of a saved file is read, in addition."""
+
+_NOT_RESTORED: Meaning = (
+    HypervisorError,
+    "The machine could not be restored; its file is still there. It may be cut off, restoring may have been "
+    "interrupted, or the host lacks something that the machine needs. The host's own words say more.",
+)
+RESTORING: Meanings = {
+    **STARTING,
+    libvirt.VIR_ERR_INTERNAL_ERROR: _NOT_RESTORED,
+    libvirt.VIR_ERR_OPERATION_FAILED: _NOT_RESTORED,
+    libvirt.VIR_ERR_OPERATION_INVALID: (
+        DomainInWrongState,
+        "The machine runs: it has to be off before it can be restored.",
+    ),
+}
+"""What some numbers mean while a domain is restored from a file whose head was read, in addition."""
 
 SAVING: Meanings = {
     libvirt.VIR_ERR_OPERATION_FAILED: (
         HypervisorError,
         "The machine could not be saved. The host's storage may be full: make room there, or ask an administrator.",
     ),
+    libvirt.VIR_ERR_OPERATION_INVALID: (
+        DomainInWrongState,
+        "The machine cannot be saved now: it has to be on, and one that is transient can only be saved to a file.",
+    ),
 }
 """What some numbers mean while memory is written to a file, in addition: libvirt has none for a full disk here."""
+
+SAVING_TO_FILE: Meanings = {
+    **SAVING,
+    libvirt.VIR_ERR_OPERATION_INVALID: (DomainInWrongState, "The machine cannot be saved now: it has to be on."),
+    (libvirt.VIR_ERR_SYSTEM_ERROR, errno.ENOENT): (
+        PoolNotFound,
+        "The directory for saved files is not on the host. An administrator has to look at its storage.",
+    ),
+}
+"""What some numbers mean while memory is written to a named file, in addition."""
 
 AGENT: Meanings = {
     libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED: _NO_AGENT_CHANNEL,
@@ -196,14 +276,85 @@ AGENT: Meanings = {
 }
 """What some numbers mean while the guest agent is asked, in addition."""
 
+_NO_SUCH_SLEEP: Meaning = (
+    NotSupported,
+    "This machine has no such sleep: its definition does not allow it, or its guest cannot do it.",
+)
+SLEEPING: Meanings = {
+    **AGENT,
+    libvirt.VIR_ERR_CONFIG_UNSUPPORTED: _NO_SUCH_SLEEP,
+    libvirt.VIR_ERR_OPERATION_UNSUPPORTED: _NO_SUCH_SLEEP,
+    libvirt.VIR_ERR_INTERNAL_ERROR: _NO_SUCH_SLEEP,
+}
+"""What some numbers mean while a guest is sent to sleep, in addition."""
+
+WAKING: Meanings = {
+    libvirt.VIR_ERR_INTERNAL_ERROR: (DomainInWrongState, "The machine is not asleep, so it cannot be woken."),
+}
+"""What some numbers mean while a guest is woken, in addition."""
+
+PRESSING_KEYS: Meanings = {
+    libvirt.VIR_ERR_INTERNAL_ERROR: (
+        NotSupported,
+        "The host could not press these keys: it does not know one of them, or the machine has no keyboard.",
+    ),
+    libvirt.VIR_ERR_INVALID_ARG: (NotSupported, "Between one and sixteen keys can be pressed at once."),
+}
+"""What some numbers mean while keys are pressed, in addition."""
+
+UNDEFINING: Meanings = {
+    libvirt.VIR_ERR_OPERATION_INVALID: (
+        DomainInWrongState,
+        "The machine cannot be undefined like this: it has a saved image, snapshots or checkpoints that are not to go "
+        "with it, or it is transient.",
+    ),
+}
+"""What some numbers mean while a definition is forgotten, in addition."""
+
+AUTOSTARTING: Meanings = {
+    libvirt.VIR_ERR_OPERATION_INVALID: (
+        DomainInWrongState,
+        "Only a machine that is defined on its host can start with it. This one is transient.",
+    ),
+}
+"""What some numbers mean while autostart is set, in addition."""
+
+STORING: Meanings = {
+    libvirt.VIR_ERR_NO_STORAGE_POOL: (
+        PoolNotFound,
+        "The host has no such storage pool. An administrator has to look at its storage.",
+    ),
+    libvirt.VIR_ERR_NO_STORAGE_VOL: (VolumeNotFound, "The file is not in the host's storage any more."),
+    libvirt.VIR_ERR_OPERATION_INVALID: (
+        PoolNotFound,
+        "The host's storage pool is not active. An administrator has to look at its storage.",
+    ),
+    (libvirt.VIR_ERR_SYSTEM_ERROR, errno.ENOENT): (
+        PoolNotFound,
+        "The directory of the host's storage pool is not there. An administrator has to look at its storage.",
+    ),
+}
+"""What some numbers mean while a storage pool is asked, in addition."""
+
+_IN_NO_POOL: Meaning = (
+    VolumeNotFound,
+    "The disk's file is in no storage pool of the host, so the portal cannot delete it. An administrator has to delete "
+    "it on the host.",
+)
+DELETING_DISK: Meanings = {
+    libvirt.VIR_ERR_NO_STORAGE_VOL: _IN_NO_POOL,
+    (libvirt.VIR_ERR_SYSTEM_ERROR, errno.ENOENT): (VolumeNotFound, "The disk's file is not on the host any more."),
+    libvirt.VIR_ERR_OPERATION_INVALID: _IN_NO_POOL,
+}
+"""What some numbers mean while the file of a disk is deleted, in addition."""
+
 
 def from_libvirt(error: libvirt.libvirtError, meanings: Meanings | None = None) -> HypervisorError:
     """Return our error for libvirt's. The only place that knows what libvirt's numbers mean.
 
     Args:
         error: what libvirt raised.
-        meanings: what numbers mean in this kind of call, before their general meaning: DEFINING, STARTING, SAVING or
-            AGENT.
+        meanings: what numbers mean in this kind of call, before their general meaning: DEFINING, STARTING, SAVING, ...
     """
     code = error.get_error_code()
     kind, sentence = _meaning(error, code, meanings or {})
@@ -220,6 +371,8 @@ def unreachable(error: libvirt.libvirtError) -> HypervisorError:
 def _meaning(error: libvirt.libvirtError, code: int | None, meanings: Meanings) -> Meaning:
     if code is None:
         return _FAILED
-    if code == libvirt.VIR_ERR_SYSTEM_ERROR and code not in meanings:
-        return _BY_ERRNO.get(error.get_int1(), _FAILED)
-    return meanings.get(code) or _BY_CODE.get(code, _FAILED)
+    system = code == libvirt.VIR_ERR_SYSTEM_ERROR
+    here = (system and meanings.get((code, error.get_int1()))) or meanings.get(code)
+    if here:
+        return here
+    return _BY_ERRNO.get(error.get_int1(), _FAILED) if system else _BY_CODE.get(code, _FAILED)

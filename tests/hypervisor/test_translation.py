@@ -28,6 +28,8 @@ MEANINGS = {
         OS_TYPE NO_KERNEL NO_ROOT NO_SOURCE NO_TARGET NO_NAME NO_OS NO_DEVICE XML_ERROR XML_DETAIL XML_INVALID_SCHEMA
         INVALID_MAC DOM_EXIST
     """,
+    errors.PoolNotFound: "NO_STORAGE_POOL",
+    errors.VolumeNotFound: "NO_STORAGE_VOL",
 }
 """Every other number is a plain HypervisorError."""
 
@@ -109,7 +111,7 @@ def test_an_error_without_libvirts_details_is_still_one_of_ours() -> None:
 
 def test_each_error_has_a_word_of_its_own_for_scripts() -> None:
     words = [kind.word for kind in TREE]
-    assert len(set(words)) == len(words) == 12
+    assert len(set(words)) == len(words) == 16
     assert all(re.fullmatch(r"[a-z_]+", word) for word in words)
 
 

@@ -1,0 +1,171 @@
+"""A host's storage pools, as far as the portal needs them: files of saved machines, and disks that are deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import libvirt
+from lxml import etree
+from lxml.builder import E
+
+from hypervisor.calls import Calls
+from hypervisor.translation import DELETING_DISK, STORING
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One volume of a pool. In bytes: what it takes of the storage, and what it can hold."""
+
+    name: str
+    path: str
+    allocation: int
+    capacity: int
+
+
+class Storage:
+    """The storage pools of one connection's host. Threads may share it.
+
+    Every method raises what a `Connection`'s methods raise, and PoolNotFound where the pool is not there or cannot be
+    used. Calls may take as long as the storage does; none waits for a domain.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        """Take the turns of its connection. Made by `Connection`."""
+        self._calls = calls
+
+    def ensure_pool(self, name: str, directory: str) -> None:
+        """Have an active pool of that name (virStoragePoolDefineXML, virStoragePoolBuild, virStoragePoolCreate).
+
+        A pool of that name that is there is used as it is, of whatever kind, and is started where it does not run. Only
+        where there is none a directory pool is made; it starts with its host.
+
+        Raises:
+            PermissionDenied: the host's libvirt may not make the directory.
+        """
+        with self._calls.slow(STORING) as line:
+            pool = _found(line, name) or _made(line, name, directory)
+            _start(pool)
+
+    def volumes(self, pool: str) -> list[Volume]:
+        """Return a pool's volumes as they are now (virStoragePoolRefresh, virStoragePoolListAllVolumes)."""
+        with self._refreshed(pool) as found:
+            return [volume for raw in found.listAllVolumes() for volume in _read(raw)]
+
+    def volume(self, pool: str, name: str) -> Volume | None:
+        """Return one volume of a pool as it is now, None when it is not there (virStorageVolLookupByName)."""
+        with self._refreshed(pool) as found:
+            raw = _volume(found, name)
+            return next(_read(raw), None) if raw else None
+
+    def volume_path(self, pool: str, name: str) -> str:
+        """Return the path of a volume that is there or may be made, in a pool whose volumes are files.
+
+        Raises:
+            ValueError: the name is no file's.
+        """
+        if not name or name in {".", ".."} or "/" in name or "\0" in name:
+            raise ValueError(f"{name!r} is no name of a volume")
+        with self._calls.slow(STORING) as line:
+            target = etree.fromstring(_pool(line, pool).XMLDesc(0)).findtext("target/path")
+        return str(PurePosixPath(target or "/nonexistent") / name)
+
+    def delete_volume(self, pool: str, name: str) -> None:
+        """Delete one volume of a pool; a missing one is fine (virStorageVolDelete)."""
+        with self._refreshed(pool) as found:
+            if raw := _volume(found, name):
+                raw.delete(0)
+
+    def delete_disk(self, path: str) -> None:
+        """Delete the volume of this path, in whichever active pool it is (virStorageVolLookupByPath).
+
+        It does not ask who uses it: the caller has to, before.
+
+        Raises:
+            VolumeNotFound: no active pool has it, or it is gone.
+        """
+        with self._calls.slow(DELETING_DISK) as line:
+            for pool in line.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+                with suppress(libvirt.libvirtError):  # one that cannot be refreshed does not have it
+                    pool.refresh(0)
+            line.storageVolLookupByPath(path).delete(0)
+
+    def free_bytes(self, pool: str) -> int:
+        """Return how much room a pool has (virStoragePoolGetInfo)."""
+        with self._refreshed(pool) as found:
+            _state, _capacity, _allocation, available = found.info()
+            return int(available)
+
+    @contextmanager
+    def _refreshed(self, name: str) -> Iterator[Any]:
+        with self._calls.slow(STORING) as line:
+            pool = _pool(line, name)
+            _start(pool)
+            pool.refresh(0)
+            yield pool
+
+
+def _pool(line: Any, name: str) -> Any:
+    return line.storagePoolLookupByName(name)
+
+
+def _found(line: Any, name: str) -> Any:
+    try:
+        return _pool(line, name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
+            return None
+        raise
+
+
+def _made(line: Any, name: str, directory: str) -> Any:
+    """Define and build a pool; one that cannot be built does not stay, and where another was quicker it is that one."""
+    xml = etree.tostring(E.pool(E.name(name), E.target(E.path(directory)), type="dir"), encoding="unicode")
+    try:
+        pool = line.storagePoolDefineXML(xml)
+    except libvirt.libvirtError:
+        if pool := _found(line, name):
+            return pool
+        raise
+    try:
+        pool.build(0)
+    except libvirt.libvirtError:
+        if not pool.isActive():
+            pool.undefine()
+            raise
+    with suppress(libvirt.libvirtError):  # a pool that does not start with its host is started when it is needed
+        pool.setAutostart(1)
+    return pool
+
+
+def _start(pool: Any) -> None:
+    """Start it; somebody else may at the same time."""
+    if pool.isActive():
+        return
+    try:
+        pool.create(0)
+    except libvirt.libvirtError:
+        if not pool.isActive():
+            raise
+
+
+def _volume(pool: Any, name: str) -> Any:
+    try:
+        return pool.storageVolLookupByName(name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL:
+            return None
+        raise
+
+
+def _read(volume: Any) -> Iterator[Volume]:
+    """Yield the volume, or nothing where it goes away meanwhile."""
+    try:
+        _kind, capacity, allocation = volume.info()
+        yield Volume(volume.name(), volume.path(), allocation, capacity)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+            raise

@@ -284,3 +284,25 @@ def test_no_search_breaks_the_list(admin: User, text: str) -> None:
     query = QueryDict(mutable=True)
     query["q"] = text
     assert listing.page(admin, Filters.parse(query)).total == 0
+
+
+@pytest.mark.parametrize("state", State)
+def test_each_state_finds_its_own_machines(names: Names, make_machine: MakeMachine, state: State) -> None:
+    for other in State:
+        make_machine(other.value, state=other)
+    also = {State.IDLE.value} if state is State.RUNNING else set()
+    assert set(names(f"state={state}")) == {state.value} | also
+
+
+def test_filters_of_a_script_say_the_same_as_a_query(names: Names, make_machine: MakeMachine, admin: User) -> None:
+    make_machine("one", state=State.SHUTOFF, autostart=True)
+    make_machine("two", state=State.SHUTOFF)
+    given = Filters.given({"state": ["shutoff", "crashed"], "autostart": True, "sort": "-name"})
+    assert given == Filters.parse(QueryDict("state=shutoff&state=crashed&autostart=1&sort=-name"))
+    assert [machine.name for machine in listing.in_order(admin, given)] == ["one"]
+
+
+def test_all_pages_are_in_the_order_of_the_list(fleet: list[Machine], admin: User) -> None:
+    filters = Filters.parse(QueryDict("sort=-memory&limit=2"))
+    rows = [machine.uuid for page in walk(admin, "sort=-memory&limit=2") for machine in page]
+    assert [machine.uuid for machine in listing.in_order(admin, filters)] == rows

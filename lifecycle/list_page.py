@@ -203,7 +203,8 @@ class ListPage(FilteredPage):
         """Return owners to choose from, and nobody; none where there is no choice."""
         if self.all:
             some = Exists(Machine.objects.filter(owner=OuterRef("pk")))
-            found = User.objects.filter(some).order_by("username").values_list("username", flat=True)
+            owning = User.objects.filter(some).order_by("username").values_list("username", flat=True)
+            found = list(owning[:OFFERED_OWNERS])
             nobodys = Machine.objects.filter(owner=None).exists()
         else:
             found = sorted({owner for _host, owner in self._places if owner})

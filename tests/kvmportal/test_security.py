@@ -23,7 +23,7 @@ from machines.models import Machine
 from people import views as people_views
 from tests.cast import ClientOf
 
-PUBLIC = {"/login/", "/healthz", "/readyz", "/logout/"}
+PUBLIC = {"/login/", "/healthz", "/readyz", "/logout/", "/words/en-0.js"}
 ADMIN_PAGES = (
     "/admin/",
     "/admin/machines/host/",
@@ -45,6 +45,9 @@ def addresses(machine: Machine, operation: int) -> list[str]:
         "<int:pk>": str(operation),
         "<str:kind>": "start",
         "<slug:kind>": "start",
+        "<slug:name>": machine.host.name,
+        "<str:language>": "en",
+        "<slug:fingerprint>": "0",
     }
     found = []
     for route in _routes(get_resolver(), "/"):

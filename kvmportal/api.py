@@ -27,7 +27,7 @@ api = NinjaAPI(
 ROUTERS = (
     "machines.api",
     "lifecycle.names_api",  # before the API of machines, to which a name would be a wrong UUID
-    "lifecycle.api",
+    "lifecycle.machines_api",  # the router of lifecycle.api, with the call that makes a machine
     "lifecycle.bulk_api",
     "lifecycle.saved_api",
     "lifecycle.host_api",

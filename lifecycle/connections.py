@@ -8,6 +8,7 @@ from functools import cache
 from hypervisor.connection import Connection
 from hypervisor.domain import Domain
 from hypervisor.pool import Pool
+from hypervisor.readings import Reading
 from hypervisor.states import PortalFacts, State, Verdict, state_of
 from machines.models import Machine
 
@@ -52,7 +53,20 @@ def verdict_on_host(machine: Machine) -> Verdict:
     Raises:
         HostUnreachable: its host does not answer.
     """
-    reading = connection_of(machine, Purpose.QUICK).read(machine.uuid)
+    return verdict_of(reading_on_host(machine))
+
+
+def reading_on_host(machine: Machine) -> Reading | None:
+    """Return what the machine's host says of it now, None when it does not know it.
+
+    Raises:
+        HostUnreachable: its host does not answer.
+    """
+    return connection_of(machine, Purpose.QUICK).read(machine.uuid)
+
+
+def verdict_of(reading: Reading | None) -> Verdict:
+    """Return the state and reason that a reading shows, without the portal's own facts."""
     if reading is None:
         return Verdict(State.UNDEFINED, "unknown")
     return state_of(reading.state, reading.reason, has_saved_image=reading.has_saved_image, facts=PortalFacts())

@@ -8,6 +8,8 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from lifecycle import saved_files
+from lifecycle.definitions import demand_definition, demand_that_nothing_is_lost_unsaid
+from lifecycle.linux_keys import demand_known_keys
 from machines.models import Machine
 from machines.operation_table import Kind
 
@@ -18,6 +20,10 @@ DEMANDS: dict[str, Demand] = {
     "save": saved_files.demand_save,
     "restore": saved_files.demand_restore,
     "delete-file": saved_files.demand_delete,
+    "define": demand_definition,
+    "create": demand_definition,
+    "undefine": demand_that_nothing_is_lost_unsaid,
+    "send-keys": demand_known_keys,
 }
 
 

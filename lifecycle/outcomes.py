@@ -24,8 +24,12 @@ AIMS: dict[str, frozenset[State]] = {
     "save": frozenset({State.SAVED}),
     "destroy": OFF_STATES,
     "discard-image": frozenset({State.SHUTOFF, State.CRASHED}),
+    "create": ACTIVE_STATES,
+    "pmsuspend": frozenset({State.PMSUSPENDED, State.SHUTOFF}),
+    "wakeup": frozenset({State.RUNNING, State.IDLE}),
 }
-"""The states in which an operation has reached its aim; those that leave no such trace (reboot, reset) are not here."""
+"""The states in which an operation has reached its aim; those that leave no such trace (reboot, reset) are not here.
+What shows that autostart, define and undefine were done stands in `lifecycle.proofs`."""
 
 
 @dataclass(frozen=True, slots=True)

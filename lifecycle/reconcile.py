@@ -18,10 +18,11 @@ from django.utils.translation import gettext as _
 from hypervisor.errors import DomainNotFound, HypervisorError
 from hypervisor.states import ACTIVE_STATES, State, Verdict
 from lifecycle import following, saved_file_acts
-from lifecycle.connections import Purpose, domain_of, verdict_on_host
+from lifecycle.connections import Purpose, domain_of, reading_on_host, verdict_of, verdict_on_host
 from lifecycle.models import Operation, OperationQuerySet, Status
 from lifecycle.operations import advance, preempted_sentence
 from lifecycle.outcomes import AIMS, Ending, cancelled, succeeded
+from lifecycle.proofs import PROOFS, proven_ending
 from lifecycle.pulse import DEAD_AFTER, WORKER, pulse
 from machines import mirror, reread
 from machines.models import Machine
@@ -102,11 +103,21 @@ def ending_of(row: Operation, verdict: Verdict) -> Ending:
         return succeeded()
     if row.kind == "reboot" and _rebooted_since(row):
         return succeeded()
+    if aim is None or row.kind == "shutdown":
+        return _called_off(row) or _unknown(state)
+    return _not_done(row, verdict)
+
+
+def _not_done(row: Operation, verdict: Verdict) -> Ending:
+    return _called_off(row) or _undone(row, verdict.state)
+
+
+def _called_off(row: Operation) -> Ending | None:
     if row.preempted:
         return cancelled(preempted_sentence())
     if row.cancel_requested:
         return cancelled(_("Cancelled, while contact with it was lost."))
-    return _undone(row, state) if aim and row.kind != "shutdown" else _unknown(state)
+    return None
 
 
 def _ending(row: Operation) -> Ending | None:
@@ -117,6 +128,9 @@ def _ending(row: Operation) -> Ending | None:
     """
     if row.kind == "delete-file":
         return saved_file_acts.ending_of_delete(row)
+    if row.kind in PROOFS:
+        reading = reading_on_host(row.machine)
+        return proven_ending(row, reading) or _not_done(row, verdict_of(reading))
     verdict = _aftermath(row)
     if verdict == _BEING_RESTORED and row.kind in _RESTORING and not _is_given_up(row):
         return None

@@ -17,13 +17,14 @@ from django.utils.translation import gettext as _
 from hypervisor.domain import Domain
 from hypervisor.errors import DomainNotFound, HypervisorError, OperationAborted
 from hypervisor.states import State
-from lifecycle import news, saved_file_acts
+from lifecycle import definition_acts, guest_acts, news, saved_file_acts
 from lifecycle.calling import LOST, called
 from lifecycle.connections import Purpose, domain_of, verdict_on_host
 from lifecycle.following import follow
 from lifecycle.models import Operation, Status
 from lifecycle.operations import advance, preempted_sentence
 from lifecycle.outcomes import AIMS, Ending, broken, cancelled, failed, succeeded
+from lifecycle.proofs import PROOFS, is_mirrored
 from lifecycle.pulse import WORKER, pulse
 from machines import mirror, reread
 from machines.access import right_over
@@ -58,7 +59,8 @@ def run(operation_id: int) -> None:
 def _no_longer_allowed(operation: Operation) -> Ending | None:
     """Call off what somebody asked who has lost the right to it while it was queued."""
     person = operation.requested_by
-    if person and person.is_active and right_over(person, operation.machine) >= TABLE[operation.kind].right:
+    needed = TABLE[operation.kind].variant(operation.parameters).right
+    if person and person.is_active and right_over(person, operation.machine) >= needed:
         return None
     return cancelled(_("Whoever asked for this may not do it any more."))
 
@@ -102,11 +104,16 @@ def _ending_of_error(operation: Operation, error: HypervisorError) -> Ending | N
 
 def _wait_for_mirror(operation: Operation) -> None:
     """Return when the mirror shows what this operation did, or after a moment."""
-    aim = AIMS.get(operation.kind)
     until = time.monotonic() + MIRROR_PATIENCE
-    mirrored = Machine.objects.filter(pk=operation.machine_id, state__in=aim or ())
-    while aim and not mirrored.exists() and time.monotonic() < until:
+    while not _is_mirrored(operation) and time.monotonic() < until:
         time.sleep(0.02)
+
+
+def _is_mirrored(operation: Operation) -> bool:
+    if operation.kind in PROOFS:
+        return is_mirrored(operation)
+    aim = AIMS.get(operation.kind)
+    return aim is None or Machine.objects.filter(pk=operation.machine_id, state__in=aim).exists()
 
 
 def _simply(operation: Operation) -> Ending | None:
@@ -207,6 +214,8 @@ _VERBS: dict[str, Callable[[Domain], None]] = {
     "suspend": Domain.suspend,
     "resume": Domain.resume,
     "reset": Domain.reset,
+    "wakeup": Domain.pm_wakeup,
+    "inject-nmi": Domain.inject_nmi,
 }
 _ACTS: dict[str, Callable[[Operation], Ending | None]] = {
     "shutdown": _ask_guest,
@@ -219,4 +228,10 @@ _ACTS: dict[str, Callable[[Operation], Ending | None]] = {
     "reset": _reset,
     "keep-running": _keep_running,
     "destroy": _destroy,
+    "define": definition_acts.define,
+    "create": definition_acts.create,
+    "undefine": definition_acts.undefine,
+    "autostart": definition_acts.autostart,
+    "pmsuspend": guest_acts.pmsuspend,
+    "send-keys": guest_acts.send_keys,
 }

@@ -145,7 +145,7 @@ def host_seen(held: HeldLease, facts: HostFacts | None = None) -> None:
     """
     values: dict[str, Any] = {"reachable": True, "last_error": "", "seen_at": timezone.now()}
     if facts:
-        said = {name: value for name, value in asdict(facts).items() if name != "capabilities_xml"}
+        said = {name: value for name, value in asdict(facts).items() if name not in {"capabilities_xml", "features"}}
         values |= {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
         values["facts_at"] = values["seen_at"]
     _write_host(held, values)

@@ -39,6 +39,7 @@ def pages_of(role: str, stage: Stage, operation_page: str) -> list[str]:
         places = ("", "machines/host/", "machines/machine/", f"machines/machine/{stage.office.uuid}/change/")
         more = ("lifecycle/operation/", "consoles/consolesession/", "auth/user/", "auth/group/")
         paths += [f"/admin/{part}" for part in places + more]
+        paths += ["/hosts/", "/hosts/local/", "/operations/?by=me&kind=save&last=24h&since=2026-01-01&until=2026-01-02"]
     return paths
 
 

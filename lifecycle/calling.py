@@ -21,7 +21,7 @@ LOST = None
 """In place of an Ending: the row goes on without this worker (it waits for news, or the host is asked later)."""
 
 
-def called(operation: Operation, call: Callable[[], None]) -> Ending | None:
+def called(operation: Operation, call: Callable[[], object]) -> Ending | None:
     """Make a call; when the host is lost in the middle of it, leave the row to `lifecycle.reconcile`, which asks it."""
     try:
         call()

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from hypervisor import errors
 from hypervisor.connection import Connection
-from hypervisor.errors import HypervisorError
+from hypervisor.errors import HypervisorError, SavedFileBroken, SavedFileMissing
 from hypervisor.readings import Reading
 from hypervisor.states import ACTIVE_STATES, DomainState, PortalFacts, State, Verdict, reason_word, state_of
+from hypervisor.storage import Storage
 from lifecycle.calling import LOST, called
 from lifecycle.connections import Purpose, connection_of, pool
 from lifecycle.following import follow
@@ -35,9 +34,6 @@ from lifecycle.saved_files import (
     stale_sentence,
 )
 from machines.models import Host, Machine
-
-if TYPE_CHECKING:
-    from hypervisor.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -247,7 +243,7 @@ def _is_whole(connection: Connection, path: str, machine: UUID) -> bool:
     """Say whether libvirt has finished this file: it marks a half one as such until the last byte is written."""
     try:
         return connection.saved_file_uuid(path) == machine
-    except (errors.SavedFileMissing, errors.BrokenSavedFile):
+    except (SavedFileMissing, SavedFileBroken):
         return False
 
 
@@ -299,7 +295,7 @@ def _wrong_file(connection: Connection, path: str, file: SavedFile) -> Ending | 
     """Return why what is in the pool under this name is not what was saved."""
     try:
         found = connection.saved_file_uuid(path)
-    except errors.SavedFileMissing as error:
+    except SavedFileMissing as error:
         SavedFile.objects.filter(pk=file.pk).update(missing=True)
         sentence = _(
             "The file of “%(file)s” is not on its host any more; it was deleted there, or its storage is not mounted. "

@@ -23,7 +23,7 @@ class SlowSave:
     """Waits for the writer of one guest's save, and stops it as soon as its first bytes are written."""
 
     def __init__(self, guest: Guest) -> None:
-        self._mark = f"/{guest.name}.save"
+        self._marks = (f"/{guest.name}.save", f"/{guest.uuid}.")  # a managed image, a file of the portal
         self._over = threading.Event()
         self._still = threading.Event()
         self._thread = threading.Thread(target=self._hunt)
@@ -64,7 +64,7 @@ class SlowSave:
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):
                 words = path.read_bytes().decode(errors="replace").split("\0")
-                if words[0].endswith("libvirt_iohelper") and any(self._mark in word for word in words):
+                if words[0].endswith("libvirt_iohelper") and any(mark in word for word in words for mark in self._marks):
                     return int(path.parent.name)
         return 0
 

@@ -1,0 +1,304 @@
+"""Saved files of real guests, with virsh and the file system as witnesses: nothing is lost, whatever goes wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from demo.libvirtd import PrivateLibvirtd
+from hypervisor.states import State
+from lifecycle import operations, running, tasks
+from lifecycle.models import Operation, SavedFile, Status
+from machines.models import Machine
+from machines.refused import Refused
+from tests.guest import Guest
+from tests.lifecycle.conftest import Ask, MakeVm, StartWorker, ended, eventually, fresh
+from tests.lifecycle.slow_save import slow_save, wait_until_caught
+from tests.lifecycle.test_guest_failures import kill, let_its_heartbeat_grow_old
+
+pytestmark = [pytest.mark.guest, pytest.mark.django_db(transaction=True)]
+
+Do = Callable[..., Operation]
+
+
+@pytest.fixture(autouse=True)
+def saved(libvirtd: PrivateLibvirtd, settings) -> Path:
+    """The directory of the saved files."""
+    settings.SAVED_FILES_DIR = str(libvirtd.directory / "saved")
+    return Path(settings.SAVED_FILES_DIR)
+
+
+@pytest.fixture
+def do(ask: Ask) -> Do:
+    """A function with which the owner asks for an operation, and this process is the worker that carries it out."""
+
+    def do(machine: Machine, kind: str, **parameters: object) -> Operation:
+        row = ask(machine, kind, **parameters)
+        running.run(row.pk)
+        return fresh(row)
+
+    return do
+
+
+@contextmanager
+def under_way(operation: Operation) -> Iterator[None]:
+    """Carry an operation out in a thread, which has ended at the end of the block."""
+
+    def work() -> None:
+        try:
+            running.run(operation.pk)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(60)
+
+
+def succeeds(row: Operation) -> None:
+    assert row.status == Status.SUCCEEDED, (row.kind, row.message, row.error_text)
+
+
+def state_becomes(machine: Machine, state: State) -> None:
+    eventually(lambda: Machine.objects.get(pk=machine.pk).state == state)
+
+
+def file_of(machine: Machine, directory: Path, name: str) -> Path:
+    return directory / f"{machine.uuid}.{name}.save"
+
+
+def remembers(guest: Guest, word: str) -> bool:
+    guest.wait_for_agent()
+    return guest.run("cat /tmp/note") == word
+
+
+def test_machine_is_saved_to_files_and_goes_on_from_the_one_that_fits(
+    make_vm: MakeVm, ask: Ask, do: Do, saved: Path
+) -> None:
+    guest, machine = make_vm()
+    guest.run("echo one > /tmp/note")
+    cancelled = ask(machine, "save", file="first")
+    with slow_save(guest) as slow, under_way(cancelled):
+        wait_until_caught(slow)
+        eventually(lambda: fresh(cancelled).total_bytes > 100 * 2**20)
+        assert 0 < fresh(cancelled).processed_bytes < fresh(cancelled).total_bytes
+        assert not SavedFile.objects.get().complete
+        operations.cancel(fresh(cancelled), machine.owner)
+        time.sleep(1)  # the worker looks at the row twice a second
+        slow.go_on()
+    assert (fresh(cancelled).status, guest.state) == (Status.CANCELLED, "running")
+    assert not SavedFile.objects.exists()
+    assert not list(saved.glob(f"{machine.uuid}*"))
+
+    succeeds(do(machine, "save", file="first"))
+    assert (guest.state, guest.reason) == ("shut off", "saved")
+    state_becomes(machine, State.SAVED)
+    first = SavedFile.objects.get()
+    assert first.complete
+    assert first.saved_by == machine.owner
+    assert 0 < first.bytes == file_of(machine, saved, "first").stat().st_blocks * 512
+    with pytest.raises(Refused) as refused:
+        ask(machine, "restore", file="second")
+    assert refused.value.code == "no_saved_file"
+
+    succeeds(do(machine, "restore", file="first"))
+    assert guest.reason == "restored"
+    assert remembers(guest, "one")
+    guest.run("echo two > /tmp/note")
+    state_becomes(machine, State.RUNNING)
+    with pytest.raises(Refused) as refused:
+        ask(machine, "save", file="first")
+    assert refused.value.code == "file_exists"
+    succeeds(do(machine, "save", file="second"))
+    state_becomes(machine, State.SAVED)
+
+    with pytest.raises(Refused) as refused:
+        ask(machine, "restore", file="first")
+    assert (refused.value.code, refused.value.details["needs"]) == ("stale_file", "confirm")
+    succeeds(do(machine, "start"))
+    assert guest.reason == "restored"
+    assert remembers(guest, "two")
+    state_becomes(machine, State.RUNNING)
+    succeeds(do(machine, "destroy"))
+    state_becomes(machine, State.SHUTOFF)
+    with pytest.raises(Refused):
+        ask(machine, "restore", file="first", confirm="yes")
+    succeeds(do(machine, "restore", file="first", confirm=machine.name))
+    assert remembers(guest, "one")
+
+    succeeds(do(machine, "delete-file", file="first"))
+    assert not file_of(machine, saved, "first").exists()
+    assert file_of(machine, saved, "second").exists()
+    assert Machine.objects.get(pk=machine.pk).saved_file_count == 1
+
+
+def test_vanished_and_exchanged_files_do_nothing_but_say_so(
+    make_vm: MakeVm, do: Do, saved: Path, libvirtd: PrivateLibvirtd
+) -> None:
+    guest, machine = make_vm()
+    other, _other_machine = make_vm_beside(make_vm)
+    guest.run("echo kept > /tmp/note")
+    succeeds(do(machine, "save", file="only"))
+    state_becomes(machine, State.SAVED)
+    path, aside = file_of(machine, saved, "only"), saved / "aside"
+    path.rename(aside)
+    failed = do(machine, "start")
+    assert (failed.status, failed.error_code) == (Status.FAILED, "saved_file_missing")
+    assert "not on its host any more" in failed.message
+    assert SavedFile.objects.get().missing
+    assert guest.state == "shut off"
+    state_becomes(machine, State.SAVED)  # it does not boot as if nothing was lost
+
+    other.virsh("save", str(path))
+    failed = do(machine, "restore", file="only")
+    assert (failed.status, failed.error_code) == (Status.FAILED, "other_machine")
+    assert (guest.state, other.state) == ("shut off", "shut off")
+
+    path.unlink()
+    tasks.look_at_saved_files_of(machine.host_id)
+    assert SavedFile.objects.get().missing
+    aside.rename(path)
+    tasks.look_at_saved_files_of(machine.host_id)
+    tasks.look_at_saved_files_of(machine.host_id)
+    assert not SavedFile.objects.get().missing
+
+    with reader_killed(libvirtd, guest):
+        interrupted = do(machine, "restore", file="only")
+    assert interrupted.status == Status.FAILED
+    assert "file is still there" in interrupted.message
+    assert path.exists()
+    eventually(lambda: Machine.objects.get(pk=machine.pk).state in {State.SHUTOFF, State.SAVED, State.CRASHED})
+    succeeds(do(machine, "restore", file="only", confirm=machine.name))
+    assert remembers(guest, "kept")
+
+
+def make_vm_beside(make_vm: MakeVm) -> tuple[Guest, Machine]:
+    """Make a second guest that nobody needs to talk to."""
+    return make_vm(wait=False)
+
+
+@contextmanager
+def reader_killed(libvirtd: PrivateLibvirtd, guest: Guest) -> Iterator[None]:
+    """Have the QEMU that is to read this guest's memory killed as soon as it is there."""
+    over = threading.Event()
+
+    def hunt() -> None:
+        while not over.wait(0.005):
+            with suppress(LookupError, ProcessLookupError):
+                os.kill(libvirtd.qemu_pid(guest.name), signal.SIGKILL)
+                return
+
+    thread = threading.Thread(target=hunt)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_transient_machine_is_saved_to_a_file_and_comes_back(make_vm: MakeVm, do: Do) -> None:
+    guest, machine = make_vm()
+    guest.run("echo kept > /tmp/note")
+    guest.virsh("undefine")
+    eventually(lambda: not Machine.objects.get(pk=machine.pk).persistent)
+    with pytest.raises(Refused):
+        do(machine, "save")
+    succeeds(do(machine, "save", file="it"))
+    state_becomes(machine, State.UNDEFINED)
+    back = do(machine, "restore", file="it")
+    succeeds(back)
+    assert "keeps no definition" in back.message
+    assert remembers(guest, "kept")
+
+
+def test_worker_killed_in_the_middle_leaves_a_whole_file_or_none(
+    make_vm: MakeVm, ask: Ask, do: Do, start_worker: StartWorker, saved: Path
+) -> None:
+    guest, machine = make_vm()
+    for name, aborted in (("half", True), ("whole", False)):
+        worker = start_worker("long", SAVED_FILES_DIR=str(saved))
+        with slow_save(guest) as slow:
+            save = ask(machine, "save", file=name)
+            wait_until_caught(slow)
+            eventually(lambda row=save: fresh(row).total_bytes)
+            kill(worker)
+            let_its_heartbeat_grow_old(save)
+            tasks.look(save.pk)
+            assert fresh(save).status == Status.RUNNING, "libvirt is still at it"
+            if aborted:
+                guest.virsh("domjobabort")
+            slow.go_on()
+            guest.wait_for_state("running" if aborted else "shut off")
+        eventually(lambda row=save: (tasks.look(row.pk), fresh(row).status != Status.RUNNING)[-1])
+        if aborted:
+            assert (fresh(save).status, fresh(save).error_code) == (Status.FAILED, "worker_lost")
+            assert not SavedFile.objects.exists()
+            assert not list(saved.glob(f"{machine.uuid}*"))
+        else:
+            assert ended(save).status == Status.SUCCEEDED
+            assert SavedFile.objects.get().complete
+            state_becomes(machine, State.SAVED)
+    succeeds(do(machine, "start"))
+    assert guest.reason == "restored"
+
+
+@pytest.fixture
+def small_storage(libvirtd: PrivateLibvirtd, saved: Path, settings, tmp_path: Path) -> Iterator[Path]:
+    """A pool on a file system of 24 MiB, mounted where this libvirt sees it."""
+    if os.geteuid() or not shutil.which("mkfs.ext4") or not shutil.which("nsenter"):
+        pytest.skip("needs root, mkfs.ext4 and nsenter")
+    image, place = tmp_path / "small.img", libvirtd.directory / "small"
+    with image.open("wb") as file:
+        file.truncate(24 * 2**20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    place.mkdir()
+    inside = ["nsenter", "--target", str(namespace_of(libvirtd)), "--mount"]
+    mounted = subprocess.run([*inside, "mount", "-o", "loop", image, place], check=False, capture_output=True)
+    if mounted.returncode:
+        place.rmdir()
+        pytest.skip(f"no loop devices here: {mounted.stderr.decode()}")
+    settings.SAVED_FILES_POOL, settings.SAVED_FILES_DIR = "kvmportal-small", str(place)
+    try:
+        yield place
+    finally:
+        with suppress(Exception):
+            libvirtd.virsh("pool-destroy", "kvmportal-small")
+            libvirtd.virsh("pool-undefine", "kvmportal-small")
+        subprocess.run([*inside, "umount", "--lazy", place], check=True)
+        place.rmdir()
+
+
+def namespace_of(libvirtd: PrivateLibvirtd) -> int:
+    """Return the daemon's process, whose mount namespace is not ours."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            named = (process / "comm").read_text().strip() == "libvirtd"
+            if named and (process / "root/run/libvirt/libvirt-sock").samefile(libvirtd.socket):
+                return int(process.name)
+    raise LookupError("libvirtd does not run")
+
+
+def test_full_disk_loses_nothing(make_vm: MakeVm, do: Do, small_storage: Path) -> None:
+    guest, machine = make_vm()
+    guest.run("echo kept > /tmp/note")
+    failed = do(machine, "save", file="large")
+    assert failed.status == Status.FAILED
+    assert "full" in failed.message
+    assert not SavedFile.objects.exists()
+    guest.wait_for_state("running")
+    assert remembers(guest, "kept")
+    state_becomes(machine, State.RUNNING)

@@ -293,3 +293,10 @@ def test_a_saved_machine_that_nobody_watched_may_have_run_when_its_reason_is_for
     machine = saved_to_a_file()
     reflect(machine, off("unknown"), at(9, away=away))
     assert machine.state == state
+
+
+def test_a_host_that_nobody_looked_at_may_have_been_restarted_and_counts_from_one_again():
+    machine = Machine()
+    reflect(machine, on(1), at(0))
+    reflect(machine, on(1), replace(at(100), away=True))
+    assert machine.runs == 2

@@ -167,7 +167,12 @@ class Domain:
         Args:
             codes: Linux's key codes (linux/input-event-codes.h), at most flags.MOST_KEYS.
             hold_ms: milliseconds that they are held.
+
+        Raises:
+            NotSupported: none or too many, or the host or the machine does not know them.
         """
+        if not 0 < len(codes) <= flags.MOST_KEYS:  # libvirt's own error for these is that of a broken call
+            raise NotSupported("Between one and sixteen keys can be pressed at once.", text=f"{len(codes)} keys")
         with self._calls.verb(self.uuid, PRESSING_KEYS) as domain:
             domain.sendKey(libvirt.VIR_KEYCODE_SET_LINUX, hold_ms, list(codes), len(codes), 0)
 

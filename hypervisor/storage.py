@@ -38,17 +38,20 @@ class Storage:
         self._calls = calls
 
     def ensure_pool(self, name: str, directory: str) -> None:
-        """Have an active pool of that name (virStoragePoolDefineXML, virStoragePoolBuild, virStoragePoolCreate).
+        """Have an active pool of that name (virStoragePoolDefineXML, virStoragePoolCreate with its build).
 
         A pool of that name that is there is used as it is, of whatever kind, and is started where it does not run. Only
-        where there is none a directory pool is made; it starts with its host.
+        where there is none a directory pool is made; it starts with its host. Several processes may do so at once.
 
         Raises:
             PermissionDenied: the host's libvirt may not make the directory.
         """
         with self._calls.slow(STORING) as line:
-            pool = _found(line, name) or _made(line, name, directory)
-            _start(pool)
+            pool = _found(line, name)
+            if pool:
+                _start(pool, build=_is_directory(pool, directory))
+            else:
+                _make(line, name, directory)
 
     def volumes(self, pool: str) -> list[Volume]:
         """Return a pool's volumes as they are now (virStoragePoolRefresh, virStoragePoolListAllVolumes)."""
@@ -121,32 +124,37 @@ def _found(line: Any, name: str) -> Any:
         raise
 
 
-def _made(line: Any, name: str, directory: str) -> Any:
-    """Define and build a pool; one that cannot be built does not stay, and where another was quicker it is that one."""
+def _make(line: Any, name: str, directory: str) -> None:
+    """Define and start a pool; one that cannot be started does not stay. Where another was quicker it is that one."""
     xml = etree.tostring(E.pool(E.name(name), E.target(E.path(directory)), type="dir"), encoding="unicode")
     try:
         pool = line.storagePoolDefineXML(xml)
     except libvirt.libvirtError:
-        if pool := _found(line, name):
-            return pool
-        raise
-    try:
-        pool.build(0)
-    except libvirt.libvirtError:
-        if not pool.isActive():
-            pool.undefine()
+        pool = _found(line, name)
+        if not pool:
             raise
+    try:
+        _start(pool, build=True)
+    except libvirt.libvirtError:
+        with suppress(libvirt.libvirtError):
+            pool.undefine()
+        raise
     with suppress(libvirt.libvirtError):  # a pool that does not start with its host is started when it is needed
         pool.setAutostart(1)
-    return pool
 
 
-def _start(pool: Any) -> None:
+def _is_directory(pool: Any, directory: str) -> bool:
+    """Say whether a pool is the one that the portal makes, whose directory may be made again."""
+    root = etree.fromstring(pool.XMLDesc(0))
+    return root.get("type") == "dir" and root.findtext("target/path") == directory
+
+
+def _start(pool: Any, *, build: bool = False) -> None:
     """Start it; somebody else may at the same time."""
     if pool.isActive():
         return
     try:
-        pool.create(0)
+        pool.create(libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD if build else 0)
     except libvirt.libvirtError:
         if not pool.isActive():
             raise

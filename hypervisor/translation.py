@@ -298,7 +298,6 @@ PRESSING_KEYS: Meanings = {
         NotSupported,
         "The host could not press these keys: it does not know one of them, or the machine has no keyboard.",
     ),
-    libvirt.VIR_ERR_INVALID_ARG: (NotSupported, "Between one and sixteen keys can be pressed at once."),
 }
 """What some numbers mean while keys are pressed, in addition."""
 

@@ -32,6 +32,8 @@ def test_a_host_says_what_it_is(driver: Connection) -> None:
     assert facts.libvirt_version.count(".") == 2
     assert (facts.cpus, facts.cpu_model, facts.memory_bytes) == (16, "i686", 3 * 2**30)
     assert facts.capabilities_xml.startswith("<capabilities")
+    assert 0 < facts.free_memory_bytes < 3 * 2**30
+    assert (facts.domain_types, facts.machine_types) == (("test",), ())
 
 
 def test_one_domain_is_read_with_its_definition(driver: Connection) -> None:

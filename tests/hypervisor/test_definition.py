@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,18 @@ from hypothesis import strategies as st
 from lxml import etree
 from lxml.builder import E
 
-from hypervisor.definition import agent_is_connected, domain_element, graphics_devices, parse
+from hypervisor.definition import (
+    agent_is_connected,
+    disks,
+    domain_element,
+    graphics_devices,
+    has_nvram,
+    identity,
+    parse,
+    with_identity,
+)
 from hypervisor.errors import BadDefinition
+from hypervisor.readings import Disk
 
 AGENT_CHANNEL = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0' state='{}'/></channel>"
 CLIPBOARD_CHANNEL = (
@@ -165,3 +176,58 @@ def test_no_file_is_opened_and_no_host_called_for_a_document(tmp_path: Path) -> 
         server.settimeout(0.1)
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+UUID_TEXT = "6695eb01-f6a4-8304-79aa-97f2502e193f"
+
+
+@pytest.mark.parametrize(
+    ("children", "expected"),
+    [
+        ([E.name("a"), E.uuid(UUID_TEXT)], (UUID(UUID_TEXT), "a")),
+        ([E.name("a")], (None, "a")),
+        ([E.uuid("  ")], (None, "")),
+    ],
+)
+def test_the_identity_of_a_definition(children: list[etree._Element], expected: tuple[UUID | None, str]) -> None:
+    assert identity(etree.tostring(E.domain(*children), encoding="unicode")) == expected
+
+
+def test_an_identity_that_is_none_is_refused() -> None:
+    with pytest.raises(BadDefinition):
+        identity("<domain><uuid>x</uuid></domain>")
+
+
+@pytest.mark.parametrize("inside", ["", "<uuid>x</uuid>", f"<uuid>{UUID_TEXT}</uuid><uuid/>"])
+def test_a_definition_gets_another_identity(inside: str) -> None:
+    uuid = UUID(int=7)
+    xml = with_identity(f"<domain><name>a</name>{inside}<memory>1</memory></domain>", uuid)
+    assert xml == f"<domain><name>a</name><uuid>{uuid}</uuid><memory>1</memory></domain>"
+
+
+def test_disks_are_read_with_what_matters_to_their_deletion() -> None:
+    xml = """<domain><devices>
+        <disk type='file' device='disk'><source file='/a'/><target dev='vda'/></disk>
+        <disk type='block'><source dev='/dev/b'/><target dev='vdb'/><shareable/></disk>
+        <disk type='file' device='cdrom'><target dev='sda'/><readonly/></disk>
+        <disk type='network'><source protocol='rbd' name='c'/><target dev='vdc'/></disk>
+    </devices></domain>"""
+    assert disks(xml) == [
+        Disk("vda", "/a"),
+        Disk("vdb", "/dev/b", shareable=True),
+        Disk("sda", "", device="cdrom", readonly=True),
+        Disk("vdc", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        ("<os><nvram>/a</nvram></os>", True),
+        ("<os firmware='efi'/>", True),
+        ("<os firmware='bios'/>", False),
+        ("", False),
+    ],
+)
+def test_nvram_is_known_by_its_file_or_its_firmware(inside: str, expected: bool) -> None:
+    assert has_nvram(f"<domain>{inside}</domain>") is expected

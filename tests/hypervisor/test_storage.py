@@ -1,0 +1,146 @@
+"""Storage pools of a real libvirtd: made where missing, used as they are where not, with virsh as the witness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from demo.libvirtd import LibvirtFailed, PrivateLibvirtd
+from hypervisor.connection import Connection
+from hypervisor.errors import HypervisorError, PoolNotFound, VolumeNotFound
+from hypervisor.storage import Storage
+
+
+@pytest.fixture
+def name(libvirtd: PrivateLibvirtd) -> Iterator[str]:
+    """A pool's name that nobody has, and that nobody has afterwards."""
+    name = f"kvmportal-test-{uuid4().hex[:8]}"
+    yield name
+    for command in ("pool-destroy", "pool-undefine"):
+        with suppress(LibvirtFailed):
+            libvirtd.virsh(command, name)
+
+
+@pytest.fixture
+def storage(host: Connection) -> Storage:
+    """The storage of the private libvirtd."""
+    return host.storage
+
+
+def info(libvirtd: PrivateLibvirtd, name: str) -> dict[str, str]:
+    lines = (line.partition(":") for line in libvirtd.virsh("pool-info", name).splitlines())
+    return {key.strip(): value.strip() for key, _colon, value in lines}
+
+
+def test_a_missing_pool_is_made_with_its_directory_and_a_second_time_nothing_happens(
+    libvirtd: PrivateLibvirtd, storage: Storage, name: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "deep" / "saved <&> files"
+    storage.ensure_pool(name, str(place))
+    assert place.is_dir()
+    first = info(libvirtd, name)
+    assert (first["State"], first["Persistent"], first["Autostart"]) == ("running", "yes", "yes")
+    storage.ensure_pool(name, str(tmp_path / "elsewhere"))
+    assert info(libvirtd, name)["UUID"] == first["UUID"]
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_pool_that_an_administrator_made_is_used_as_it_is_and_started(
+    libvirtd: PrivateLibvirtd, storage: Storage, name: str, tmp_path: Path
+) -> None:
+    libvirtd.virsh("pool-define-as", name, "dir", "--target", str(tmp_path))
+    storage.ensure_pool(name, "/nonexistent/elsewhere")
+    assert info(libvirtd, name)["State"] == "running"
+    assert info(libvirtd, name)["Autostart"] == "no"
+    assert storage.volume_path(name, "new") == str(tmp_path / "new")
+
+
+def test_several_workers_may_make_the_pool_at_once(storage: Storage, name: str, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda _: storage.ensure_pool(name, str(tmp_path / "saved")), range(6)))
+    assert storage.volumes(name) == []
+
+
+def test_a_pool_that_cannot_be_built_does_not_stay(
+    libvirtd: PrivateLibvirtd, storage: Storage, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(HypervisorError) as caught:
+        storage.ensure_pool(name, str(tmp_path / "file" / "below"))
+    assert caught.value.text
+    with pytest.raises(LibvirtFailed):
+        libvirtd.virsh("pool-info", name)
+
+
+def test_files_are_seen_as_soon_as_they_are_there_and_deleted(storage: Storage, name: str, tmp_path: Path) -> None:
+    storage.ensure_pool(name, str(tmp_path))
+    assert storage.volume(name, "mine") is None
+    path = Path(storage.volume_path(name, "mine"))
+    path.write_bytes(b"x" * 8192)
+    volume = storage.volume(name, "mine")
+    assert volume
+    assert (volume.name, volume.path, volume.capacity) == ("mine", str(path), 8192)
+    assert volume.allocation >= 8192
+    assert storage.volumes(name) == [volume]
+    assert storage.free_bytes(name) > 0
+    for _ in range(2):
+        storage.delete_volume(name, "mine")
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("volume", ["", ".", "..", "../passwd", "a/b", "a\0b"])
+def test_a_path_never_leaves_the_pool(storage: Storage, volume: str) -> None:
+    with pytest.raises(ValueError, match="no name of a volume"):
+        storage.volume_path("any", volume)
+
+
+def test_a_pool_that_is_not_there_says_so(storage: Storage) -> None:
+    for call in (storage.volumes, storage.free_bytes):
+        with pytest.raises(PoolNotFound):
+            call("nowhere")
+    for ask in (storage.volume, storage.volume_path, storage.delete_volume):
+        with pytest.raises(PoolNotFound):
+            ask("nowhere", "x")
+
+
+def test_a_pool_whose_directory_has_gone_says_so_until_it_is_made_again(
+    storage: Storage, name: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "saved"
+    storage.ensure_pool(name, str(place))
+    place.rmdir()
+    with pytest.raises(PoolNotFound) as caught:
+        storage.volumes(name)
+    assert "storage" in caught.value.sentence
+    storage.ensure_pool(name, str(place))
+    assert storage.volumes(name) == []
+
+
+def test_a_disk_is_deleted_where_a_pool_has_it_and_refused_elsewhere(
+    storage: Storage, name: str, tmp_path: Path
+) -> None:
+    inside, outside = tmp_path / "pool" / "disk.img", tmp_path / "disk.img"
+    storage.ensure_pool(name, str(inside.parent))
+    for path in (inside, outside):
+        path.write_bytes(b"x")
+    storage.delete_disk(str(inside))
+    assert not inside.exists()
+    for path in (inside, outside, inside.parent / ".." / "disk.img"):
+        with pytest.raises(VolumeNotFound) as caught:
+            storage.delete_disk(str(path))
+        assert "has to delete it on the host" in caught.value.sentence
+    assert outside.exists()
+
+
+def test_a_real_host_says_what_it_can_run(host: Connection) -> None:
+    facts = host.host_facts()
+    assert "qemu" in facts.domain_types
+    assert "q35" in facts.machine_types
+    assert len(set(facts.machine_types)) == len(facts.machine_types)
+    assert "acpi" in facts.features
+    assert 0 < facts.free_memory_bytes < facts.memory_bytes

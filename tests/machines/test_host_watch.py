@@ -106,6 +106,16 @@ def test_a_look_finds_what_no_event_told(follow, default_host, domain):
     until(lambda: state_of(domain) == "running", host_watch.PASS_EVERY + 2)
 
 
+def test_what_a_host_says_of_itself_is_read_again_now_and_then(follow, default_host, domain, monkeypatch):
+    monkeypatch.setattr(host_watch, "PASS_EVERY", 0.2)
+    monkeypatch.setattr(host_watch, "DEFINITIONS_EVERY", 0.5)
+    follow(default_host)
+    until(lambda: Host.objects.get(pk=default_host.pk).facts_at)
+    Host.objects.filter(pk=default_host.pk).update(facts_at=None, memory_bytes=0)
+    until(lambda: Host.objects.get(pk=default_host.pk).memory_bytes)
+    assert Host.objects.get(pk=default_host.pk).facts_at
+
+
 def test_a_host_that_cannot_be_reached_is_tried_again_and_says_why(follow, transactional_db, tmp_path):
     host = Host.objects.create(name="away", uri=f"qemu+unix:///system?socket={tmp_path / 'nothing'}")
     follow(host, wait=False)

@@ -9,10 +9,12 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import libvirt
 import pytest
 from lxml import etree
 from lxml.builder import E
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.guest
 
 @dataclass
 class Scene:
-    """One guest with its agent, one that is off, one without an agent that runs, and a directory on the host."""
+    """One guest that runs with its agent, a way to have others for a while, and a directory on the host."""
 
     host: Connection
     libvirtd: PrivateLibvirtd
@@ -159,13 +161,15 @@ def missing_pool_of_a_disk(scene: Scene) -> None:
 def disk_in_use(scene: Scene) -> None:
     path = scene.file("disk.img", b"\0" * 2**20)
     driver = E.driver(name="qemu", type="raw")
-    xmls = [
-        scene.with_device(E.disk(driver, E.source(file=path), E.target(dev="vda"), type="file", device="disk"))
-        for driver in (driver, E.driver(name="qemu", type="raw"))
-    ]
-    with scene.defined(xmls[0]) as first:
+    first_xml, second_xml = (
+        scene.with_device(
+            E.disk(deepcopy(driver), E.source(file=path), E.target(dev="vda"), type="file", device="disk")
+        )
+        for _ in range(2)
+    )
+    with scene.defined(first_xml) as first:
         first.start()
-        start_defined(scene, xmls[1])
+        start_defined(scene, second_xml)
 
 
 def missing_saved_file(scene: Scene) -> None:
@@ -222,6 +226,21 @@ def undefine_with_a_saved_image(scene: Scene) -> None:
     with scene.defined(scene.xml()) as domain:
         domain.start()
         domain.save_managed()
+        domain.undefine()
+
+
+def undefine_with_snapshots(scene: Scene) -> None:
+    path = str(scene.place / "disk.qcow2")
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "1M"], check=True)
+    driver = E.driver(name="qemu", type="qcow2")
+    disk = E.disk(driver, E.source(file=path), E.target(dev="vda"), type="file", device="disk")
+    with scene.defined(scene.with_device(disk)) as domain:
+        scene.libvirtd.virsh("snapshot-create-as", domain.name, "first")
+        domain.undefine()
+
+
+def undefine_of_a_transient(scene: Scene) -> None:
+    with scene.transient() as domain:
         domain.undefine()
 
 
@@ -286,6 +305,8 @@ CASES: list[tuple[Provoke, type[errors.HypervisorError], str]] = [
     (managed_save_of_a_transient, errors.DomainInWrongState, "transient can only be saved to a file"),
     (autostart_of_a_transient, errors.DomainInWrongState, "This one is transient."),
     (undefine_with_a_saved_image, errors.DomainInWrongState, "it has a saved image, snapshots or checkpoints"),
+    (undefine_with_snapshots, errors.DomainInWrongState, "it has a saved image, snapshots or checkpoints"),
+    (undefine_of_a_transient, errors.DomainInWrongState, "or it is transient"),
     (agent_without_a_channel, errors.AgentUnavailable, "has no channel for a guest agent"),
     (agent_that_does_not_answer, errors.AgentUnavailable, "The guest agent does not answer."),
     (sleep_that_the_definition_forbids, errors.NotSupported, "This machine has no such sleep"),
@@ -331,6 +352,37 @@ def test_a_save_to_a_full_disk_leaves_no_file_and_the_guest_goes_on(scene: Scene
     assert left == ["lost+found"]
     assert scene.guest.state == "running"
     assert scene.guest.agent_answers()
+
+
+def test_a_connection_that_may_only_read_is_denied(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirt, "open", libvirt.openReadOnly)
+    reader = Connection(scene.libvirtd.uri)
+    reader.open()
+    try:
+        with pytest.raises(errors.PermissionDenied) as caught:
+            reader.domain(scene.guest.uuid).suspend()
+    finally:
+        reader.close()
+    assert caught.value.sentence.startswith("The host does not let the portal do this.")
+    assert caught.value.text
+
+
+def test_no_job_to_end_is_fine(scene: Scene) -> None:
+    scene.running.abort_job()
+    assert scene.running.job_progress() is None
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_the_firmwares_variables_stay_unless_they_are_to_go(scene: Scene, told: bool) -> None:
+    variables = scene.place / f"variables-{told}"
+    variables.write_bytes(b"x")
+    root = etree.fromstring(scene.xml())
+    loader = E.loader(scene.file("firmware", b"x"), readonly="yes", type="pflash")
+    root.find("os").extend([loader, E.nvram(str(variables))])
+    with scene.defined(etree.tostring(root, encoding="unicode")) as domain:
+        domain.undefine(nvram=told)
+        assert scene.host.read(domain.uuid) is None
+    assert variables.exists() is not told
 
 
 def test_a_host_that_is_not_there_says_so() -> None:

@@ -19,3 +19,8 @@ def next_page(request: HttpRequest, otherwise: str) -> str:
     hosts, secure = {request.get_host()}, request.is_secure()
     ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts=hosts, require_https=secure)
     return wanted if wanted and ours else otherwise
+
+
+def line_ends(text: str) -> str:
+    """Return a text as it was typed: browsers send every line of a form with CR LF."""
+    return text.replace("\r\n", "\n")

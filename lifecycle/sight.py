@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -35,6 +35,8 @@ class Button:
 
     kind: Kind
     refusal: Refusal | None
+    form_url: str = ""
+    """The page that asks for its parameters, for those whose right reaches that far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,11 @@ class Sight:
     def owns(self) -> bool:
         """Whether this person has the rights of an owner."""
         return self.right >= Right.OWN
+
+    @property
+    def administers(self) -> bool:
+        """Whether this person has the rights of an administrator."""
+        return self.right >= Right.ADMIN
 
     @property
     def right_words(self) -> str:
@@ -110,6 +117,11 @@ class Sight:
         return [self.button(kind) for kind in TABLE.values() if kind.place is not Place.BUTTON]
 
     @property
+    def to_define(self) -> list[Button]:
+        """The operations that bring an undefined machine back."""
+        return [self.button(TABLE[name]) for name in ("define", "create")]
+
+    @property
     def suggested(self) -> list[Button]:
         """The one or two operations that make sense next."""
         return [self.button(TABLE[name]) for name in SUGGESTED[State(self.machine.state)]]
@@ -120,8 +132,8 @@ class Sight:
         found = [button.refusal for button in self.buttons if button.refusal]
         return next((refusal for refusal in found if refusal.code is not RefusalCode.STATE), None)
 
-    def button(self, kind: Kind) -> Button:
-        """Return one operation, and why it is not possible now."""
+    def button(self, kind: Kind, given: Mapping[str, object] | None = None) -> Button:
+        """Return one operation, asked with these parameters, and why it is not possible now."""
         found = refusal(
             kind,
             state=State(self.machine.state),
@@ -129,8 +141,10 @@ class Sight:
             host_reachable=self.machine.host.reachable,
             in_the_way=TABLE.get(self.operation.kind) if self.operation else None,
             facts=facts_of(self.machine),
+            given=given,
         )
-        return Button(kind, found)
+        form = kind.place is Place.FORM and self.right >= kind.right
+        return Button(kind, found, reverse(kind.url, args=[self.machine.uuid]) if form else "")
 
 
 def sights(person: Person, machines: Sequence[Machine]) -> list[Sight]:

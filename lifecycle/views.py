@@ -16,12 +16,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from lifecycle import operations as asking
+from lifecycle.form_pages import refused_page
 from lifecycle.history import operation_or_404
 from lifecycle.history_page import HistoryPage
 from lifecycle.list_page import ListPage
-from lifecycle.models import Operation
-from lifecycle.page_requests import next_page, user_of
-from lifecycle.sight import sight
+from lifecycle.models import Operation, Status
+from lifecycle.page_requests import line_ends, next_page, user_of
+from lifecycle.sight import Sight, sight
 from machines.access import Right, machine_or_404
 from machines.models import Machine
 from machines.operation_table import TABLE, Kind
@@ -84,6 +85,8 @@ def request_operation(request: HttpRequest, uuid: UUID, kind: str) -> HttpRespon
         asking.request(found, kind, by=user_of(request), parameters=_parameters(request, wanted))
         messages.info(request, _("%(machine)s: “%(operation)s” is on its way.") % _names(found, wanted))
     except Refused as refused:
+        if page := refused_page(request, found, kind, refused):
+            return page
         messages.error(request, f"{found.name}: {refused.sentence}")
     return redirect(next_page(request, found.get_absolute_url()))
 
@@ -106,8 +109,9 @@ def operations(request: HttpRequest) -> HttpResponse:
 def operation(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one operation: how it goes, or how it ended."""
     found = operation_or_404(request.user, pk)
-    context = {"operation": found, "sight": sight(request.user, found.machine), "bulk_url": _bulk_url(request, found)}
-    return render(request, "lifecycle/operation.html", context)
+    seen = sight(request.user, found.machine)
+    urls = {"bulk_url": _bulk_url(request, found), "edit_url": _edit_url(found, seen)}
+    return render(request, "lifecycle/operation.html", {"operation": found, "sight": seen, **urls})
 
 
 @require_POST
@@ -137,6 +141,13 @@ def _bulk_url(request: HttpRequest, operation: Operation) -> str:
     return reverse("lifecycle:bulk", args=[operation.bulk_id]) if operation.bulk_id and asked_by_them else ""
 
 
+def _edit_url(operation: Operation, seen: Sight) -> str:
+    """Return where the definition that failed can be edited and tried again, for those who may."""
+    failed = operation.status in {Status.FAILED, Status.INTERRUPTED} and operation.kind in {"define", "create"}
+    page = reverse("lifecycle:define", args=[operation.machine_id])
+    return f"{page}?operation={operation.pk}" if failed and seen.administers else ""
+
+
 def _bad_filter(request: HttpRequest, refused: Refused) -> HttpResponse:
     """Say what is wrong with a filter, on a page or, for a script, where the list was."""
     template = "bad_filter_panel" if request.headers.get("HX-Request") else "bad_filter"
@@ -155,7 +166,7 @@ def _ask_first(request: HttpRequest, found: Machine, kind: Kind) -> HttpResponse
         "machine": found,
         "kind": kind,
         "loses": str(kind.loses) % {"name": found.name},
-        "parameters": _parameters(request, kind),
+        "fields": [(each.name, value) for each in kind.parameters for value in request.POST.getlist(each.name)],
         "next": next_page(request, found.get_absolute_url()),
     }
     return render(request, "lifecycle/confirm.html", context)
@@ -169,7 +180,8 @@ def _kind_or_404(name: str) -> Kind:
 
 def _parameters(request: HttpRequest, kind: Kind) -> dict[str, Any]:
     """Return the operation's parameters from the form."""
-    values = {each.name: each.from_form(request.POST.getlist(each.name)) for each in kind.parameters}
+    given = {each.name: [line_ends(value) for value in request.POST.getlist(each.name)] for each in kind.parameters}
+    values = {each.name: each.from_form(given[each.name]) for each in kind.parameters}
     return {name: value for name, value in values.items() if value is not None}
 
 

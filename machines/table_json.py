@@ -10,7 +10,7 @@ from hypervisor.states import ACTIVE_STATES, State
 from machines.access import Right
 from machines.operation_table import SUGGESTED, TABLE, Kind
 from machines.refusals import FORBIDDEN, HOST_UNREACHABLE, IN_THE_WAY, MISSING, WRONG_STATE, RefusalCode
-from machines.state_words import STATE_MEANINGS, STATE_WORDS
+from machines.state_words import REASON_SENTENCES, STATE_MEANINGS, STATE_WORDS
 
 
 def as_json() -> dict[str, Any]:
@@ -18,6 +18,10 @@ def as_json() -> dict[str, Any]:
     return {
         "states": {state.value: str(words) for state, words in STATE_WORDS.items()},
         "meanings": {state.value: str(words) for state, words in STATE_MEANINGS.items()},
+        "reasons": {
+            state.value: {reason: str(words) for reason, words in sentences.items()}
+            for state, sentences in REASON_SENTENCES.items()
+        },
         "active": sorted(ACTIVE_STATES),
         "suggested": {state.value: SUGGESTED[state] for state in State},
         "rights": {right.word: int(right) for right in Right if right},

@@ -36,17 +36,30 @@ def in_words(operation: Operation) -> list[str]:
 
 
 @register.simple_tag
-def operation_button(sight: Sight, button: Button, *, reason: bool = False) -> SafeString:
+def operation_button(sight: Sight, button: Button, *, reason: bool = False, primary: bool = False) -> SafeString:
     """Draw the button of an operation; with `reason`, it points at the line of the page that says why not."""
     sentence = button.refusal.sentence if button.refusal else ""
-    drawn = _button(button.kind.name, sentence, reason, get_language() or "")
+    drawn = _button(button.kind.name, sentence, reason, primary, get_language() or "")
     return mark_safe(drawn.replace(_PLACE, sight.url))  # noqa: S308  # a template's output, and a path of ours
 
 
+@register.simple_tag
+def menu_item(sight: Sight, button: Button, mode: str = "", words: str = "") -> SafeString:
+    """Draw an operation as an item of the menu “More”, perhaps in one of its ways."""
+    context = {"button": button, "mode": mode, "words": words, "url": sight.url}
+    return mark_safe(render_to_string("lifecycle/menu_item.html", context).strip())  # noqa: S308  # a template's output
+
+
+@register.simple_tag
+def operation_of(sight: Sight, name: str) -> Button:
+    """Return one operation, and why it is not possible now."""
+    return sight.button(TABLE[name])
+
+
 @lru_cache(maxsize=1024)
-def _button(kind: str, sentence: str, reason: bool, _language: str) -> str:
+def _button(kind: str, sentence: str, reason: bool, primary: bool, _language: str) -> str:
     """Draw it once for all machines: fifty includes in a list would cost as much as half its rows."""
-    context = {"kind": TABLE[kind], "sentence": sentence, "reason": reason, "url": _PLACE}
+    context = {"kind": TABLE[kind], "sentence": sentence, "reason": reason, "primary": primary, "url": _PLACE}
     return render_to_string("lifecycle/operation_button.html", context).strip()
 
 

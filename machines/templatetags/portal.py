@@ -21,7 +21,7 @@ from machines import browser_script
 from machines.browser_script import time_words
 from machines.models import Machine
 from machines.operation_table import TABLE
-from machines.state_words import STATE_WORDS
+from machines.state_words import STATE_MEANINGS, STATE_WORDS, reason_sentence
 from people.roles import is_administrator, is_helpdesk
 
 register = template.Library()
@@ -82,6 +82,18 @@ def icon_sprite() -> SafeString:
 def state_word(state: str) -> str:
     """Return the word by which people know a state."""
     return str(STATE_WORDS[State(state)])
+
+
+@register.filter
+def state_meaning(state: str) -> str:
+    """Say what a state means, and what to do."""
+    return str(STATE_MEANINGS[State(state)])
+
+
+@register.filter
+def reason_meaning(machine: Machine) -> str:
+    """Say what libvirt's reason for the state means; empty where the word says enough."""
+    return reason_sentence(State(machine.state), machine.state_reason)
 
 
 @register.filter

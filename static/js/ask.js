@@ -122,8 +122,24 @@ function confirmed(kind, machine) {
   });
 }
 
+/** What the button that asks says beside its operation, as the API wants it. */
+function parametersOf(button) {
+  if (!button.name) return {};
+  const read = { flag: (text) => text === "1", list: (text) => text.split(" ") }[button.dataset.type];
+  return { [button.name]: read ? read(button.value) : button.value };
+}
+
+/** Forms with more to say are posted; their results are told on the page that follows. */
+function rememberForm(form, button) {
+  const name = button?.dataset.asks ?? form.dataset.asks;
+  const uuid =
+    form.action.match(/\/machines\/([0-9a-f-]{36})\//)?.[1] ?? button?.formAction.match(/[0-9a-f-]{36}/)?.[0];
+  if (name && uuid) remember({ [uuid]: { machine: uuid, name, at: Date.now() } });
+}
+
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
+  rememberForm(event.target, button);
   const id = button?.formAction.match(/\/operations\/(\d+)\/cancel\/$/)?.[1];
   if (!event.target.matches("[data-operations]") || !(button?.dataset.operation || id)) return;
   event.preventDefault();
@@ -134,7 +150,7 @@ document.addEventListener("submit", (event) => {
   const place = button.closest("[data-machine]");
   const refused = refusalFor(place, button.dataset.operation);
   if (refused) toast(refused.sentence);
-  else ask(place.dataset.machine, button.dataset.operation, button.name ? { [button.name]: button.value } : {});
+  else ask(place.dataset.machine, button.dataset.operation, parametersOf(button));
   const menu = button.closest("details[data-menu]");
   if (menu) menu.open = false;
 });

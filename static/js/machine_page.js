@@ -1,13 +1,16 @@
-// What an open page of a machine cannot draw from news alone is fetched again: its definition, what a right shows.
+// What an open page of a machine cannot draw from news alone is fetched again: its definition, its saved files, what a
+// right shows, whether there is a screen.
 
 import { rightOf } from "./table.js";
 import { updates } from "./updates.js";
 
 const LATER_MS = 300; // several changes at once are one
-const PARTS = '[data-fact="right"], nav.tabs, .columns > .screen, #definition';
+const PARTS = '[data-fact="right"], nav.tabs, .columns > .screen, #definition, [data-more], [data-switch], [data-live]';
 
 const page = document.querySelector("[data-machine-page]");
 let timer = 0;
+let known = null; // what [data-live] depends on, as the last news said
+let displays = page?.querySelector("[data-graphics]")?.dataset.graphics;
 let right = Number(page?.dataset.right);
 
 function refreshSoon() {
@@ -29,16 +32,43 @@ async function refresh() {
   for (const [index, part] of parts.entries()) draw(shown[index], part);
 }
 
+const looks = (part) => part.textContent + part.querySelectorAll(":disabled, [aria-disabled], [href]").length;
+
+/** Ticks of a form survive what happens around them. */
+function keepTicks(old, fresh) {
+  const ticked = [...old.querySelectorAll("input:checked")].map((box) => `${box.name}=${box.value}`);
+  for (const box of fresh.querySelectorAll("input[type=checkbox]"))
+    box.checked = !box.disabled && ticked.includes(`${box.name}=${box.value}`);
+}
+
 function draw(old, fresh) {
-  if (old.textContent === fresh.textContent && old.tagName === fresh.tagName) return;
+  if (looks(old) === looks(fresh) && old.tagName === fresh.tagName) return;
+  keepTicks(old, fresh);
   if (old.tagName === fresh.tagName) old.replaceChildren(...document.adoptNode(fresh).childNodes);
   else old.replaceWith(document.adoptNode(fresh));
+}
+
+/** Whether this page has parts that follow a machine, and what they follow has changed. */
+function livesOn(machine) {
+  if (!page.querySelector("[data-live]")) return false;
+  const { state, has_saved_image: image, saved_file_count: files, snapshot_count: snapshots, persistent } = machine;
+  const now = JSON.stringify([state, image, files, snapshots, persistent, machine.host_reachable]);
+  const changed = known !== now;
+  known = now;
+  return changed;
 }
 
 if (page) {
   const ours = page.dataset.machine;
   updates.addEventListener("machine", ({ detail }) => {
-    if (detail.uuid === ours && page.querySelector("#definition")) refreshSoon();
+    if (detail.uuid !== ours) return;
+    const now = detail.graphics.join(" ");
+    const another = displays !== undefined && displays !== now;
+    if (another) displays = now;
+    if (another || page.querySelector("#definition") || livesOn(detail)) refreshSoon();
+  });
+  updates.addEventListener("operation", ({ detail }) => {
+    if (detail.machine === ours && page.querySelector("[data-live]")) refreshSoon();
   });
   updates.addEventListener("rights", ({ detail }) => {
     if (!detail[ours] || rightOf(detail[ours]) === right) return;

@@ -21,6 +21,8 @@ export function adopt(root = document) {
     const uuid = job.closest("[data-machine]").dataset.machine;
     if (!running.has(uuid)) running.set(uuid, { id: Number(job.dataset.job), operation: job.dataset.kind, version: 0 });
   }
+  for (const row of root.querySelectorAll("tr[data-machine]"))
+    hint(row, row.dataset.state, row.querySelector('.state[data-fact="state"]')?.title ?? "");
 }
 
 export function drawMachine(machine) {
@@ -90,6 +92,9 @@ function drawFacts(place, machine) {
     display: [machine.graphics.join(", ").toUpperCase(), machine.video_model].filter(Boolean).join(" ") || words.none,
     agent: words.agent[Number(machine.agent_connected)],
     persistent: words.persistent[Number(machine.persistent)],
+    why: table.reasons[machine.state]?.[machine.state_reason] ?? "",
+    meaning: table.meanings[machine.state],
+    "saved-files": machine.saved_file_count,
     autostart: words.autostart[Number(machine.autostart)],
     saved: words.saved[Number(machine.has_saved_image)],
     snapshots: machine.snapshot_count,
@@ -98,12 +103,22 @@ function drawFacts(place, machine) {
   write(place, ".c-owner", machine.owner ?? "");
   write(place, '[data-fact="owner"]', machine.owner ?? words.nobody);
   write(place, ".c-memory", `${machine.vcpus} / ${size(machine.memory_bytes)}`);
-  place.querySelector('.state[data-fact="state"]')?.setAttribute("title", machine.state_reason);
+  hint(place, machine.state, machine.state_reason);
+  for (const button of place.querySelectorAll('.switch[data-operation="autostart"]')) {
+    button.setAttribute("aria-checked", String(machine.autostart));
+    button.value = machine.autostart ? "0" : "1";
+  }
   replace(place.querySelector('.c-since, [data-fact="since"]'), timeElement(machine.state_since));
   drawTitle(place, machine.title);
   drawOptional(place, "description", machine.description);
   drawOptional(place, "conflict", machine.conflict);
   drawAddresses(place, machine.addresses);
+}
+
+/** On hover, a row's state also says what it means. */
+function hint(place, state, reason) {
+  const element = place.querySelector('td .state[data-fact="state"]');
+  if (element) element.title = `${reason}. ${table.reasons[state]?.[reason] ?? ""} ${table.meanings[state]}`;
 }
 
 function write(place, selector, value) {
@@ -193,10 +208,20 @@ function drawButtons(place) {
   if (actions) drawSuggested(place, actions);
   for (const button of place.querySelectorAll("[data-operation]"))
     setRefusal(button, refusalFor(place, button.dataset.operation));
+  for (const link of place.querySelectorAll("[data-form-of]")) setReason(link, refusalFor(place, link.dataset.formOf));
   if ("machinePage" in place.dataset) drawReasons(place);
 }
 
+/** Items of menus say below their name what is in the way. */
+function setReason(item, refused) {
+  const reason = item.querySelector("[data-reason]");
+  if (!reason) return;
+  reason.hidden = !refused;
+  reason.textContent = refused?.sentence ?? "";
+}
+
 export function setRefusal(button, refused) {
+  setReason(button, refused);
   if (refused) {
     button.setAttribute("aria-disabled", "true");
     button.title = refused.sentence;
@@ -237,7 +262,8 @@ function consoleLink(uuid) {
 
 /** The machine's page also says in words what is in the way. */
 function drawReasons(place) {
-  const refused = Object.keys(table.operations).map((name) => [name, refusalFor(place, name)]);
+  const names = Object.keys(table.operations).filter((name) => table.operations[name].place === "button");
+  const refused = names.map((name) => [name, refusalFor(place, name)]);
   for (const [name, refusal] of refused) {
     const line = place.querySelector(`[data-why="${name}"]`);
     const button = place.querySelector(`[data-operation="${name}"]`);

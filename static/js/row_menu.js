@@ -12,23 +12,28 @@ export const menuIsOpen = () => Boolean(menu?.matches(":popover-open"));
 
 const allowed = (name) => table.operations[name].states.map((state) => table.states[state]).join(", ");
 
-function item(name, refused) {
+function item(name, refused, said) {
   const button = operationButton(name);
   button.type = "button";
   button.className = table.operations[name].loses ? "menu-item danger" : "menu-item";
   setRefusal(button, refused);
-  if (refused?.code === "state_conflict") {
+  if (refused && refused.sentence !== said?.sentence) {
     const reason = document.createElement("small");
     reason.className = "menu-reason";
-    reason.textContent = say(words.when, { allowed: allowed(name) });
+    const wrongState = refused.code === "state_conflict" && !table.operations[name].states.includes(row.dataset.state);
+    reason.textContent = wrongState ? say(words.when, { allowed: allowed(name) }) : refused.sentence;
     button.querySelector("span").append(reason);
   }
   return button;
 }
 
 /** What stands in the way of most of them is said once, above. */
-function note(refusals) {
-  const found = refusals.find((refused) => refused && refused.code !== "state_conflict");
+function obstacle(names, refusals) {
+  const places = names.map((name) => table.operations[name].place);
+  return refusals.find((refused, index) => places[index] === "button" && refused && refused.code !== "state_conflict");
+}
+
+function note(found) {
   if (!found) return [];
   const line = document.createElement("div");
   line.className = "menu-note";
@@ -40,7 +45,8 @@ function open(opener) {
   row = opener.closest("[data-machine]");
   const names = Object.keys(table.operations).filter((name) => table.operations[name].place !== "form");
   const refusals = names.map((name) => refusalFor(row, name));
-  menu.replaceChildren(...note(refusals), ...names.map((name, index) => item(name, refusals[index])));
+  const said = obstacle(names, refusals);
+  menu.replaceChildren(...note(said), ...names.map((name, index) => item(name, refusals[index], said)));
   menu.showPopover();
   place(opener.getBoundingClientRect());
   (menu.querySelector("button:not([aria-disabled])") ?? menu.querySelector("button")).focus();

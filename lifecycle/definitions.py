@@ -30,7 +30,7 @@ def demand_definition(machine: Machine, parameters: dict[str, Any], by: User) ->
     if not xml:
         raise Refused("no_definition", _("The portal has no definition of %(name)s.") % {"name": machine.name})
     uuid, name = identity_of(xml)
-    if uuid not in {None, machine.uuid}:
+    if uuid and uuid != machine.uuid:
         raise _other_machine(uuid, machine, by)
     if machine.state != State.UNDEFINED and name != machine.name:
         sentence = _("Its name is “%(name)s”, and this definition says “%(other)s”: a defined machine keeps its name.")
@@ -61,8 +61,9 @@ def demand_free_name(name: str, host: Host, by: User, besides: UUID | None = Non
     Raises:
         Refused: `name_taken`; it says which machine has it to those who may see it.
     """
-    others = Machine.objects.filter(host=host, name=name).exclude(pk=besides).exclude(state=State.UNDEFINED)
-    for other in others:
+    for other in Machine.objects.filter(host=host, name=name).exclude(state=State.UNDEFINED):
+        if other.uuid == besides:
+            continue
         details = {"machine": str(other.uuid)} if right_over(by, other) else {}
         sentence = _("Another machine on this host has the name “%(name)s”.") % {"name": name}
         raise Refused("name_taken", sentence, details=details)
@@ -106,7 +107,7 @@ def _demand_deletable(machine: Machine, targets: list[str], by: User) -> None:
             raise Refused("disk_stays", f"{target}: {refusal}", details={"disk": target})
 
 
-def _other_machine(uuid: UUID | None, machine: Machine, by: User) -> Refused:
+def _other_machine(uuid: UUID, machine: Machine, by: User) -> Refused:
     other = Machine.objects.filter(pk=uuid).first()
     seen = other is not None and bool(right_over(by, other))
     if other is not None and seen:

@@ -74,7 +74,7 @@ def _owner(name: str) -> User | None:
 
 
 def _demand_unknown(uuid: UUID | None) -> None:
-    machine = Machine.objects.filter(pk=uuid).first()
+    machine = Machine.objects.filter(pk=uuid).first() if uuid else None
     if machine is None:
         return
     if machine.state == State.UNDEFINED:

@@ -226,7 +226,7 @@ def test_path_that_holds_no_operation_number_is_404(script_of: ClientOf, owner: 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "options", "head"])
 def test_wrong_method_is_405_and_says_which_are_allowed(script_of: ClientOf, owner: User, method: str) -> None:
-    answer = getattr(script_of(owner), method)(MACHINES)
+    answer = getattr(script_of(owner), method)(HOSTS)
     assert answer.status_code == 405
     assert answer["Allow"] == "GET"
     if method != "head":
@@ -287,13 +287,17 @@ def test_wrong_host_name_is_a_json_400(script_of: ClientOf, owner: User) -> None
 def test_openapi_description_names_every_address_of_the_contract(client: Client, db: None) -> None:
     paths = client.get("/api/v1/openapi.json").json()["paths"]
     expected = {
-        "/api/v1/machines": {"get"},
+        "/api/v1/machines": {"get", "post"},
+        "/api/v1/machines/names": {"get"},
         "/api/v1/machines/{uuid}": {"get"},
         "/api/v1/machines/{uuid}/operations": {"post"},
+        "/api/v1/machines/{uuid}/saved-files": {"get"},
         "/api/v1/machines/{uuid}/console-tickets": {"post"},
         "/api/v1/operations": {"get"},
         "/api/v1/operations/{operation_id}": {"get"},
         "/api/v1/operations/{operation_id}/cancel": {"post"},
+        "/api/v1/bulk-operations": {"post"},
+        "/api/v1/bulk-operations/{bulk_id}": {"get"},
         "/api/v1/hosts": {"get"},
         "/api/v1/hosts/{host_id}/tests": {"post"},
         "/api/v1/hosts/{host_id}/tests/{test_id}": {"get"},

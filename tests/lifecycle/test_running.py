@@ -83,7 +83,7 @@ def test_operation_that_libvirt_refuses_fails_with_its_words(make_domain: MakeDo
     domain.destroy()
     failed = run(operation)
     assert (failed.status, failed.error_code) == (Status.FAILED, "domain_in_wrong_state")
-    assert failed.message.startswith("The machine's state does not allow this.")
+    assert failed.message.startswith("The machine cannot be saved now:")
     assert failed.error_text
     assert failed.finished_at
 

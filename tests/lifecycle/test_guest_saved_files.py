@@ -23,7 +23,7 @@ from machines.models import Machine
 from machines.refused import Refused
 from tests.guest import Guest
 from tests.lifecycle.conftest import Ask, MakeVm, StartWorker, ended, eventually, fresh
-from tests.lifecycle.slow_save import slow_save, wait_until_caught
+from tests.lifecycle.slow_save import SlowSave, slow_save, wait_until_caught
 from tests.lifecycle.test_guest_failures import kill, let_its_heartbeat_grow_old
 
 pytestmark = [pytest.mark.guest, pytest.mark.django_db(transaction=True)]
@@ -302,3 +302,39 @@ def test_full_disk_loses_nothing(make_vm: MakeVm, do: Do, small_storage: Path) -
     guest.wait_for_state("running")
     assert remembers(guest, "kept")
     state_becomes(machine, State.RUNNING)
+
+
+@pytest.mark.full
+def test_save_of_a_gigabyte_of_memory_shows_percent_and_bytes_rising_and_can_be_cancelled(
+    make_vm: MakeVm, ask: Ask, start_worker: StartWorker
+) -> None:
+    guest, machine = make_vm(memory_mib=1536)
+    guest.run("mkdir /filled && mount -t tmpfs -o size=1100m filled /filled")
+    guest.run("dd if=/dev/urandom of=/filled/random bs=1M count=1024", 300)
+    assert int(guest.run("stat -c %s /filled/random")) == 2**30
+    start_worker("long")
+    seen: set[tuple[int, int]] = set()
+
+    def rising(slow: SlowSave) -> bool:
+        slow.creep(0.1)
+        row = fresh(save)
+        assert row.status == Status.RUNNING
+        if row.total_bytes:
+            assert row.progress == row.processed_bytes * 100 // row.total_bytes
+            seen.add((row.processed_bytes, row.progress))
+        time.sleep(0.4)
+        return len({percent for _bytes, percent in seen if percent}) >= 4
+
+    with slow_save(guest) as slow:
+        save = ask(machine, "save")
+        wait_until_caught(slow)
+        eventually(lambda: rising(slow), 180)
+        assert fresh(save).total_bytes > 2**30
+        operations.cancel(fresh(save), machine.owner)
+        time.sleep(1)  # the worker looks at the row twice a second
+    row = ended(save, 120)
+    assert (row.status, row.message) == (Status.CANCELLED, "Cancelled. The machine goes on as it was.")
+    assert sorted(seen) == sorted(seen, key=lambda pair: pair[1]), "bytes and percent rise together"
+    guest.wait_for_state("running")
+    assert int(guest.run("stat -c %s /filled/random")) == 2**30
+    assert "Managed save:   no" in guest.virsh("dominfo")

@@ -31,9 +31,7 @@ def orphan(operation: Operation, *, age: timedelta = DEAD_AFTER, **fields: objec
 
 
 def ending(machine: Machine, kind: str, state: State, by: User, **fields: object) -> tuple[str, str]:
-    allowed = next(iter(operations.TABLE[kind].states))
-    Machine.objects.filter(pk=machine.pk).update(state=allowed)
-    row = orphan(operations.request(machine, kind, by=by, parameters={}), **fields)
+    row = orphan(Operation.objects.create(machine=machine, kind=kind, requested_by=by), **fields)
     found = reconcile.ending_of(row, Verdict(state, "saved" if state is State.SAVED else "unknown"))
     return found.status, found.code
 
@@ -62,6 +60,15 @@ def ending(machine: Machine, kind: str, state: State, by: User, **fields: object
         ("reboot", State.RUNNING, (Status.INTERRUPTED, "outcome_unknown")),
         ("reset", State.RUNNING, (Status.INTERRUPTED, "outcome_unknown")),
         ("keep-running", State.RUNNING, (Status.SUCCEEDED, "")),
+        ("create", State.RUNNING, (Status.SUCCEEDED, "")),
+        ("create", State.UNDEFINED, (Status.FAILED, "worker_lost")),
+        ("create", State.SHUTOFF, (Status.FAILED, "worker_lost")),
+        ("pmsuspend", State.PMSUSPENDED, (Status.SUCCEEDED, "")),
+        ("pmsuspend", State.RUNNING, (Status.FAILED, "worker_lost")),
+        ("wakeup", State.RUNNING, (Status.SUCCEEDED, "")),
+        ("wakeup", State.PMSUSPENDED, (Status.FAILED, "worker_lost")),
+        ("inject-nmi", State.RUNNING, (Status.INTERRUPTED, "outcome_unknown")),
+        ("send-keys", State.RUNNING, (Status.INTERRUPTED, "outcome_unknown")),
     ],
 )
 def test_real_state_of_the_machine_says_how_it_ended(

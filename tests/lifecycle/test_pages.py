@@ -16,10 +16,11 @@ from django.urls import reverse
 from django.utils import timezone
 from lxml import html
 
-from hypervisor.states import State
+from hypervisor.states import REASONS, State
 from lifecycle.models import Operation, Status
 from machines.models import Host, Machine
-from machines.operation_table import SUGGESTED, TABLE
+from machines.operation_table import SUGGESTED, TABLE, Place
+from machines.state_words import REASON_SENTENCES, STATE_MEANINGS
 from tests.cast import ClientOf, MakeMachine
 from tests.lifecycle.conftest import MakeOperation
 from tests.lifecycle.pages import machine_url, names, one, operation_url, page, text
@@ -288,6 +289,7 @@ def test_a_machine_page_shows_state_reason_and_facts(client_of: ClientOf, owner:
         "Guest agent": "not connected",
         "Definition": "persistent",
         "Autostart": "no",
+        "Saved files": "0",
         "Saved image": "none",
         "Snapshots": "0",
         "UUID": str(machine.uuid),
@@ -299,8 +301,9 @@ def test_a_machine_page_shows_state_reason_and_facts(client_of: ClientOf, owner:
 
 def test_every_operation_has_a_button_in_the_tables_order(client_of: ClientOf, owner: User, machine: Machine) -> None:
     tree = page(client_of(owner), machine_url(machine))
-    buttons = tree.cssselect(".operations [data-operation]:not([name])")
-    assert [button.get("data-operation") for button in buttons] == list(TABLE)
+    buttons = tree.cssselect("[data-operation][aria-describedby], .operations > [data-operation], .with-ways > button")
+    with_button = [kind.name for kind in TABLE.values() if kind.place is Place.BUTTON]
+    assert [button.get("data-operation") for button in buttons] == with_button
     for button in buttons:
         name = button.get("data-operation")
         possible = State.RUNNING in TABLE[name].states
@@ -310,12 +313,50 @@ def test_every_operation_has_a_button_in_the_tables_order(client_of: ClientOf, o
             assert "The machine is running" in text(reason) and text(reason).endswith(button.get("title"))
 
 
+def test_the_menu_has_every_other_operation_with_its_reason(
+    client_of: ClientOf, admin: User, owner: User, machine: Machine
+) -> None:
+    items = one(page(client_of(admin), machine_url(machine)), ".more").cssselect(".menu-item:not([name])")
+    names = [item.get("data-operation") or item.get("data-form-of") for item in items]
+    assert names == [kind.name for kind in TABLE.values() if kind.place is not Place.BUTTON]
+    for item, name in zip(items, names, strict=True):
+        reason = one(item, "[data-reason]")
+        possible = State.RUNNING in TABLE[name].states and not set(TABLE[name].requires) - {"persistent"}
+        assert (reason.get("hidden") is not None, not text(reason)) == (possible, possible), name
+    menu = one(page(client_of(owner), machine_url(machine)), ".more")
+    assert "“admin”" in text(one(menu, "[data-operation=send-keys]"))  # no link to where they are refused
+    assert one(menu, "[data-form-of=undefine]").get("href") == machine_url(machine, "undefine/")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "sentence"),
+    [
+        (State.PAUSED, "I/O error", "A disk of it could not be written"),
+        (State.CRASHED, "panicked", "kernel panicked"),
+        (State.PAUSED, "user", ""),
+    ],
+)
+def test_a_machine_page_says_what_state_and_reason_mean(
+    client_of: ClientOf, viewer: User, machine: Machine, state: State, reason: str, sentence: str
+) -> None:
+    Machine.objects.filter(pk=machine.pk).update(state=state, state_reason=reason)
+    head = one(page(client_of(viewer), machine_url(machine)), ".state-meaning")
+    assert text(one(head, "[data-fact=meaning]")) == str(STATE_MEANINGS[state])
+    assert sentence in text(one(head, "[data-fact=why]"))
+    assert bool(text(one(head, "[data-fact=why]"))) == bool(sentence)
+
+
+def test_every_reason_with_a_sentence_is_one_of_libvirts() -> None:
+    known = {word for words in REASONS.values() for word in words}
+    assert {reason for sentences in REASON_SENTENCES.values() for reason in sentences} <= known
+
+
 @pytest.mark.parametrize("state", [State.RUNNING, State.PAUSED])
 def test_how_a_guest_is_asked_can_be_chosen_where_it_can_be_asked(
     client_of: ClientOf, owner: User, make_machine: MakeMachine, state: State
 ) -> None:
     machine = make_machine(owner=owner, state=state)
-    buttons = page(client_of(owner), machine_url(machine)).cssselect("details button[name=mode]")
+    buttons = page(client_of(owner), machine_url(machine)).cssselect(".with-ways button[name=mode]")
     assert [(button.get("formaction"), button.get("value"), text(button)) for button in buttons] == [
         (operation_url(machine, "shutdown"), "acpi", "Shut down by the power button"),
         (operation_url(machine, "shutdown"), "agent", "Shut down by the guest agent"),

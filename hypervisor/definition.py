@@ -123,6 +123,15 @@ def has_nvram(xml: str) -> bool:
     return root.find("os/nvram") is not None or root.find("os[@firmware='efi']") is not None
 
 
+def has_tpm(xml: str) -> bool:
+    """Say whether it has a TPM that its host emulates, and whose memory its host keeps.
+
+    Raises:
+        BadDefinition: as `domain_element`.
+    """
+    return domain_element(xml).find("devices/tpm/backend[@type='emulator']") is not None
+
+
 def graphics_of(root: etree._Element) -> tuple[str, ...]:
     """Return the protocols of the displays that the portal can show, in the XML's order."""
     return tuple(kind for kind in graphics_devices(root) if kind in GRAPHICS)

@@ -6,7 +6,7 @@ from typing import Any
 
 import libvirt
 
-from hypervisor.definition import has_nvram
+from hypervisor.definition import has_nvram, has_tpm
 
 SHUTDOWN = {
     "default": libvirt.VIR_DOMAIN_SHUTDOWN_DEFAULT,
@@ -37,10 +37,16 @@ CRASHED_ALIVE = frozenset(
 
 
 def undefining(domain: Any, *, saved_image: bool, snapshots: bool, nvram: bool, checkpoints: bool) -> int:
-    """Return the flags to undefine a libvirt domain with: libvirt wants to be told of NVRAM where there is some."""
+    """Return the flags to undefine a libvirt domain with: libvirt wants to be told of NVRAM where there is some.
+
+    What its TPM keeps (keys of encrypted disks, for example) always stays, where libvirt would delete it unasked.
+    """
     flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if saved_image else 0
     flags |= libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA if snapshots else 0
     flags |= libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA if checkpoints else 0
-    if has_nvram(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)):
+    xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    if has_nvram(xml):
         flags |= libvirt.VIR_DOMAIN_UNDEFINE_NVRAM if nvram else libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
+    if has_tpm(xml):
+        flags |= libvirt.VIR_DOMAIN_UNDEFINE_KEEP_TPM
     return int(flags)

@@ -20,6 +20,7 @@ from hypervisor.definition import (
     domain_element,
     graphics_devices,
     has_nvram,
+    has_tpm,
     identity,
     parse,
     with_identity,
@@ -231,3 +232,15 @@ def test_disks_are_read_with_what_matters_to_their_deletion() -> None:
 )
 def test_nvram_is_known_by_its_file_or_its_firmware(inside: str, expected: bool) -> None:
     assert has_nvram(f"<domain>{inside}</domain>") is expected
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        ("<tpm><backend type='emulator' version='2.0'/></tpm>", True),
+        ("<tpm><backend type='passthrough'/></tpm>", False),
+        ("", False),
+    ],
+)
+def test_tpm_is_known_when_its_host_keeps_its_memory(inside: str, expected: bool) -> None:
+    assert has_tpm(f"<domain><devices>{inside}</devices></domain>") is expected

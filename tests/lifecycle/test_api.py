@@ -21,8 +21,9 @@ from tests.lifecycle.conftest import Ask
 API = "/api/v1"
 CONTRACT = {
     "uuid", "name", "title", "host", "state", "state_reason", "state_since", "persistent", "autostart",
-    "has_saved_image", "saved_file_count", "state_meaning", "snapshot_count", "vcpus", "memory_bytes", "video_model", "graphics", "agent_connected",
+    "has_saved_image", "snapshot_count", "vcpus", "memory_bytes", "video_model", "graphics", "agent_connected",
     "addresses", "owner", "my_right", "allowed_operations", "version",
+    "saved_file_count", "state_meaning",
 }  # fmt: skip
 OPERATION_CONTRACT = {
     "id", "machine", "operation", "status", "progress", "message", "error", "requested_by", "created_at",

@@ -175,7 +175,7 @@ def test_vanished_and_exchanged_files_do_nothing_but_say_so(
     tasks.look_at_saved_files_of(machine.host_id)
     assert not SavedFile.objects.get().missing
 
-    with reader_killed(libvirtd, guest):
+    with reader_found(libvirtd, guest, signal.SIGKILL):
         interrupted = do(machine, "restore", file="only")
     assert interrupted.status == Status.FAILED
     assert "file is still there" in interrupted.message
@@ -191,14 +191,14 @@ def make_vm_beside(make_vm: MakeVm) -> tuple[Guest, Machine]:
 
 
 @contextmanager
-def reader_killed(libvirtd: PrivateLibvirtd, guest: Guest) -> Iterator[None]:
-    """Have the QEMU that is to read this guest's memory killed as soon as it is there."""
+def reader_found(libvirtd: PrivateLibvirtd, guest: Guest, number: signal.Signals) -> Iterator[None]:
+    """Have the QEMU that is to read this guest's memory get this signal as soon as it is there."""
     over = threading.Event()
 
     def hunt() -> None:
         while not over.wait(0.005):
             with suppress(LookupError, ProcessLookupError):
-                os.kill(libvirtd.qemu_pid(guest.name), signal.SIGKILL)
+                os.kill(libvirtd.qemu_pid(guest.name), number)
                 return
 
     thread = threading.Thread(target=hunt)
@@ -208,6 +208,14 @@ def reader_killed(libvirtd: PrivateLibvirtd, guest: Guest) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def reads_memory(libvirtd: PrivateLibvirtd, guest: Guest) -> bool:
+    """Say whether the QEMU that is to read this guest's memory is there and stands still."""
+    with suppress(LookupError, OSError):
+        status = Path(f"/proc/{libvirtd.qemu_pid(guest.name)}/stat").read_text()
+        return status.rpartition(")")[2].split()[0] == "T"
+    return False
 
 
 def test_transient_machine_is_saved_to_a_file_and_comes_back(make_vm: MakeVm, do: Do) -> None:
@@ -226,7 +234,7 @@ def test_transient_machine_is_saved_to_a_file_and_comes_back(make_vm: MakeVm, do
 
 
 def test_worker_killed_in_the_middle_leaves_a_whole_file_or_none(
-    make_vm: MakeVm, ask: Ask, do: Do, start_worker: StartWorker, saved: Path
+    make_vm: MakeVm, ask: Ask, start_worker: StartWorker, saved: Path, libvirtd: PrivateLibvirtd
 ) -> None:
     guest, machine = make_vm()
     for name, aborted in (("half", True), ("whole", False)):
@@ -252,8 +260,18 @@ def test_worker_killed_in_the_middle_leaves_a_whole_file_or_none(
             assert ended(save).status == Status.SUCCEEDED
             assert SavedFile.objects.get().complete
             state_becomes(machine, State.SAVED)
-    succeeds(do(machine, "start"))
+    worker = start_worker("long", SAVED_FILES_DIR=str(saved))
+    with reader_found(libvirtd, guest, signal.SIGSTOP):
+        start = ask(machine, "start")
+        eventually(lambda: reads_memory(libvirtd, guest))
+        kill(worker)
+    os.kill(libvirtd.qemu_pid(guest.name), signal.SIGCONT)
+    let_its_heartbeat_grow_old(start)
+    eventually(lambda: (tasks.look(start.pk), fresh(start).status != Status.RUNNING)[-1], 60)
+    succeeds(fresh(start))
+    guest.wait_for_state("running")
     assert guest.reason == "restored"
+    assert file_of(machine, saved, "whole").exists()
 
 
 @pytest.fixture

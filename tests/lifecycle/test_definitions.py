@@ -288,9 +288,9 @@ def libvirt() -> Connection:
     return pool(Purpose.QUICK).connection(TEST_DRIVER)
 
 
-def state_of(machine: Machine) -> tuple[str, bool]:
-    row = Machine.objects.get(pk=machine.pk)
-    return row.state, row.persistent
+def shows(machine: Machine, state: str, **fields: bool) -> None:
+    """Wait until the portal shows the machine so."""
+    eventually(lambda: Machine.objects.filter(pk=machine.pk, state=state, **fields).exists(), 30)
 
 
 def succeeds(operation: Operation) -> Operation:
@@ -303,17 +303,18 @@ def succeeds(operation: Operation) -> Operation:
 def test_machine_is_undefined_and_defined_again_and_created_both_ways(make_domain: MakeDomain, ask: Ask) -> None:
     domain, machine = make_domain(start=False)
     assert "kept here" in succeeds(ask(machine, "undefine")).message
-    assert state_of(machine)[0] == "undefined"
+    shows(machine, "undefined")
     succeeds(ask(machine, "define"))
-    assert state_of(machine) == ("shutoff", True)
+    shows(machine, "shutoff", persistent=True)
     succeeds(ask(machine, "undefine"))
+    shows(machine, "undefined")
     succeeds(ask(machine, "create"))
-    assert state_of(machine) == ("running", False)
+    shows(machine, "running", persistent=False)
     assert refusal(machine, "undefine", machine.owner).sentence.startswith("It is transient")
     succeeds(ask(machine, "destroy"))
-    assert state_of(machine)[0] == "undefined"
+    shows(machine, "undefined")
     succeeds(ask(machine, "create", persistent=True))
-    assert state_of(machine) == ("running", True)
+    shows(machine, "running", persistent=True)
     assert domain.is_active()
 
 
@@ -321,10 +322,10 @@ def test_machine_is_undefined_and_defined_again_and_created_both_ways(make_domai
 def test_undefined_while_it_runs_a_machine_goes_on_until_it_is_off(make_domain: MakeDomain, ask: Ask) -> None:
     domain, machine = make_domain()
     assert "goes on until it is off" in succeeds(ask(machine, "undefine")).message
-    assert state_of(machine) == ("running", False)
+    shows(machine, "running", persistent=False)
     assert domain.is_active()
     succeeds(ask(machine, "destroy"))
-    assert state_of(machine)[0] == "undefined"
+    shows(machine, "undefined")
 
 
 @on_libvirt
@@ -354,7 +355,7 @@ def test_autostart_is_turned_on_and_off(make_domain: MakeDomain, ask: Ask) -> No
     _domain, machine = make_domain(start=False)
     for on in (True, False):
         succeeds(ask(machine, "autostart", on=on))
-        assert Machine.objects.get(pk=machine.pk).autostart is on
+        shows(machine, "shutoff", autostart=on)
 
 
 @on_libvirt
@@ -363,6 +364,7 @@ def test_name_that_only_libvirt_knows_to_be_taken_fails_and_nothing_is_lost(
 ) -> None:
     _domain, machine = make_domain(start=False)
     succeeds(ask(machine, "undefine"))
+    shows(machine, "undefined")
     asked = ask(machine, "define")
     other = libvirt.domain(libvirt.define(xml(machine.name)))
     try:
@@ -381,6 +383,7 @@ def test_machine_that_came_back_meanwhile_is_not_overwritten(
 ) -> None:
     domain, machine = make_domain(start=False)
     succeeds(ask(machine, "undefine"))
+    shows(machine, "undefined")
     asked = ask(machine, kind)
     libvirt.define(xml(machine.name, machine.uuid, title="Newer"))
     failed = run(asked)
@@ -399,7 +402,7 @@ def test_new_machine_is_defined_and_started(
     domain = libvirt.domain(uuid.UUID(answer["machine"]))
     try:
         assert (domain.name, domain.is_active()) == (name, True)
-        assert state_of(Machine.objects.get(pk=domain.uuid)) == ("running", True)
+        shows(Machine.objects.get(pk=domain.uuid), "running", persistent=True)
     finally:
         domain.destroy()
         domain.undefine()
@@ -421,7 +424,7 @@ def test_new_machine_whose_definition_fails_stays_undefined_and_can_be_corrected
     assert (row.state, row.version, "many" in row.definition_xml) == ("undefined", machine.version, True)
     right = row.definition_xml.replace("many", "1")
     succeeds(operations.request(row, "define", by=admin, parameters={"xml": right}))
-    assert state_of(row)[0] == "shutoff"
+    shows(row, "shutoff")
     libvirt.domain(row.uuid).undefine()
 
 

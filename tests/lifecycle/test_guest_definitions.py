@@ -68,19 +68,23 @@ def test_guest_sleeps_wakes_types_and_changes_between_persistent_and_transient(
     assert (fresh(deeply).status, fresh(deeply).error_code) == (Status.FAILED, "not_supported")
     assert guest.state == "running"
     succeeds(ask(machine, "pmsuspend"))
-    assert (guest.state, Machine.objects.get(pk=machine.pk).state) == ("pmsuspended", "pmsuspended")
+    assert guest.state == "pmsuspended"
+    shows(machine, "pmsuspended")
     succeeds(ask(machine, "wakeup"))
     assert guest.state == "running"
+    shows(machine, "running")
     guest.wait_for_agent()
 
     assert "goes on until it is off" in succeeds(ask(machine, "undefine"))
     assert (guest.state, said_of(guest, "Persistent")) == ("running", "no")
+    eventually(lambda: not Machine.objects.get(pk=machine.pk).persistent, 30)
     succeeds(ask(machine, "destroy"))
     assert not is_known(guest)
     shows(machine, "undefined")
 
     succeeds(ask(machine, "create"))
     assert (guest.state, said_of(guest, "Persistent")) == ("running", "no")
+    shows(machine, "running")
     guest.wait_for_agent()
     shutdown = ask(machine, "shutdown", mode="acpi")
     running.run(shutdown.pk)
@@ -90,6 +94,7 @@ def test_guest_sleeps_wakes_types_and_changes_between_persistent_and_transient(
 
     succeeds(ask(machine, "define"))
     assert (guest.state, said_of(guest, "Persistent")) == ("shut off", "yes")
+    shows(machine, "shutoff")
     succeeds(ask(machine, "start"))
     assert guest.state == "running"
 
@@ -123,6 +128,7 @@ def test_only_ticked_disks_go_and_one_that_cannot_be_deleted_is_named(
 
         shows(machine, "undefined")
         succeeds(ask(machine, "define"))
+        shows(machine, "shutoff")
         assert "Deleted with it: vda." in succeeds(ask(machine, "undefine", disks=["vda"]))
         assert not list(pool.iterdir())
     finally:

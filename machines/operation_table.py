@@ -119,7 +119,7 @@ _SLEEP = Choice(
         "hybrid": gettext_lazy("to memory and its own disk"),
     },
 )
-FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}"
 _FILE_FORM = gettext_lazy("at most 64 letters, digits, dots, dashes and underscores")
 _FILE = Text("file", gettext_lazy("saved file"), pattern=FILE_NAME, form=_FILE_FORM)
 _THE_FILE = Text("file", gettext_lazy("saved file"), needed=True, pattern=FILE_NAME, form=_FILE_FORM)

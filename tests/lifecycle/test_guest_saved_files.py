@@ -218,6 +218,40 @@ def reads_memory(libvirtd: PrivateLibvirtd, guest: Guest) -> bool:
     return False
 
 
+def test_fresh_boot_discarded_image_and_forced_off_save(make_vm: MakeVm, ask: Ask, do: Do, saved: Path) -> None:
+    guest, machine = make_vm()
+    succeeds(do(machine, "save", file="before"))
+    state_becomes(machine, State.SAVED)
+    succeeds(do(machine, "fresh-boot"))
+    assert guest.reason == "booted"
+    state_becomes(machine, State.RUNNING)
+    guest.wait_for_agent()
+
+    succeeds(do(machine, "save"))
+    state_becomes(machine, State.SAVED)
+    with pytest.raises(Refused) as refused:
+        ask(machine, "restore", file="before", confirm=machine.name)
+    assert "managed-save image" in refused.value.sentence
+    succeeds(do(machine, "discard-image"))
+    assert "Managed save:   no" in guest.virsh("dominfo")
+    state_becomes(machine, State.SHUTOFF)
+    succeeds(do(machine, "start"))
+    assert guest.reason == "booted"
+    state_becomes(machine, State.RUNNING)
+    guest.wait_for_agent()
+
+    save = ask(machine, "save", file="never")
+    with slow_save(guest) as slow, under_way(save):
+        wait_until_caught(slow)
+        state_becomes(machine, State.PAUSED)
+        succeeds(do(machine, "destroy"))
+        slow.go_on()
+    assert (fresh(save).status, fresh(save).message) == (Status.CANCELLED, "“Force off” was asked instead.")
+    assert guest.state == "shut off"
+    assert [file.name for file in SavedFile.objects.all()] == ["before"]
+    assert list(saved.glob(f"{machine.uuid}*")) == [file_of(machine, saved, "before")]
+
+
 def test_transient_machine_is_saved_to_a_file_and_comes_back(make_vm: MakeVm, do: Do) -> None:
     guest, machine = make_vm()
     guest.run("echo kept > /tmp/note")

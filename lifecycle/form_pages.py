@@ -131,9 +131,10 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 16
 
 
-def _keys(_request: HttpRequest, seen: Sight) -> dict[str, Any]:
+def _keys(request: HttpRequest, seen: Sight) -> dict[str, Any]:
     buttons = {name: seen.button(TABLE[name]) for name in ("send-keys", "inject-nmi")}
-    return {"chords": CHORDS, "send": buttons["send-keys"], "nmi": buttons["inject-nmi"]}
+    own = request.POST.get("keys", "")
+    return {"chords": CHORDS, "send": buttons["send-keys"], "nmi": buttons["inject-nmi"], "own_keys": own}
 
 
 SAVED = FormPage("saved", Right.OPERATE, _saved)

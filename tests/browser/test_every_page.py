@@ -35,10 +35,12 @@ def pages_of(role: str, stage: Stage, operation_page: str) -> list[str]:
     paths += [path_of(stage.office), path_of(stage.office, "history/")]
     if role in {"owner", "admin"}:
         paths += [path_of(stage.office, "definition/"), path_of(stage.shelf), operation_page]
+        paths += [path_of(stage.office, "saved/"), path_of(stage.shelf, "undefine/")]
     if role == "admin":
         places = ("", "machines/host/", "machines/machine/", f"machines/machine/{stage.office.uuid}/change/")
         more = ("lifecycle/operation/", "consoles/consolesession/", "auth/user/", "auth/group/")
         paths += [f"/admin/{part}" for part in places + more]
+        paths += ["/machines/new/", path_of(stage.office, "define/"), path_of(stage.office, "keys/")]
         paths += ["/hosts/", "/hosts/local/", "/operations/?by=me&kind=save&last=24h&since=2026-01-01&until=2026-01-02"]
     return paths
 

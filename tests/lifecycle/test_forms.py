@@ -338,7 +338,9 @@ def test_without_a_host_new_machines_say_what_to_do_first(client_of: ClientOf, a
 def test_every_chord_is_made_of_known_keys(client_of: ClientOf, admin: User, machine: Machine) -> None:
     keys = {key for _group, chords in CHORDS for chord in chords for key in chord.keys.split()}
     assert keys <= set(LINUX_KEYS)
-    button = page(client_of(admin), machine_url(machine, "keys/")).cssselect("[name=keys]")[0]
+    tree = page(client_of(admin), machine_url(machine, "keys/"))
+    assert one(tree, "#keys-own").get("value") == ""
+    button = tree.cssselect("button[name=keys]")[0]
     client_of(admin).post(button.get("formaction"), FORM | {"keys": button.get("value")})
     expected = {"keys": ["KEY_LEFTCTRL", "KEY_LEFTALT", "KEY_DELETE"], "hold_ms": 100}
     assert Operation.objects.get().parameters == expected

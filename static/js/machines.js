@@ -21,7 +21,7 @@ export function adopt(root = document) {
     const uuid = job.closest("[data-machine]").dataset.machine;
     if (!running.has(uuid)) running.set(uuid, { id: Number(job.dataset.job), operation: job.dataset.kind, version: 0 });
   }
-  for (const row of root.querySelectorAll("tr[data-machine]"))
+  for (const row of root.querySelectorAll("tr[data-machine]:not([data-hinted])"))
     hint(row, row.dataset.state, row.querySelector('.state[data-fact="state"]')?.title ?? "");
 }
 
@@ -118,7 +118,10 @@ function drawFacts(place, machine) {
 /** On hover, a row's state also says what it means. */
 function hint(place, state, reason) {
   const element = place.querySelector('td .state[data-fact="state"]');
-  if (element) element.title = `${reason}. ${table.reasons[state]?.[reason] ?? ""} ${table.meanings[state]}`;
+  if (!element || !table) return;
+  place.dataset.hinted = "";
+  const sentences = [`${reason}.`, table.reasons[state]?.[reason], table.meanings[state]];
+  element.title = sentences.filter(Boolean).join(" ");
 }
 
 function write(place, selector, value) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.audience import Audience
 from tests.browser.pages import LIMIT, expect_state, operation, path_of, press
@@ -27,7 +27,7 @@ def shelf_as_it_was(stage: Stage) -> Iterator[Guest]:
     eventually(lambda: stage.state_in_portal(shelf) == "shutoff")
 
 
-def file_row(page: Page, name: str):
+def file_row(page: Page, name: str) -> Locator:
     return page.locator(f'[data-saved-file="{name}"]')
 
 
@@ -62,7 +62,7 @@ def test_an_owner_saves_to_a_file_restores_it_and_is_asked_before_old_memory_mee
     expect_state(page, lab, "running", "idle")
     assert lab.state == "running"
     row.get_by_role("button", name="Delete").click()
-    page.locator("[data-confirm]").last.click()
+    page.locator(".confirm [data-confirm]").click()
     expect(page.locator(".empty")).to_contain_text("No saved files yet", timeout=LIMIT)
 
 

@@ -188,7 +188,7 @@ def test_a_transient_machine_vanishes_and_comes_back_as_the_same(
 
     tell(libvirtd, gone.definition_xml, "create", "--paused")
     back = wait(guest, state="paused", persistent=False)
-    assert (back.owner, Machine.objects.count()) == (owner, 1)
+    assert (back.owner, back.runs, Machine.objects.count()) == (owner, 2, 1)
     assert back.grants.get().user == viewer
     assert back.version > gone.version > first.version
     assert eyes(stranger).sees_nothing_of(guest)
@@ -370,7 +370,7 @@ def test_when_the_first_goes_the_machine_is_the_seconds_as_it_is_there(
     machine = wait(guest, host=second_host, state="paused")
     assert (machine.conflict_host, machine.owner, machine.grants.get().user) == (None, owner, viewer)
     machine = wait(guest, title="The other", memory_bytes=32 * MIB)
-    assert machine.name == other.name
+    assert (machine.name, machine.runs) == (other.name, 1)
     assert f"<name>{other.name}</name>" in machine.definition_xml
     shown = eyes(owner).machine(guest)
     assert (shown["host"], shown["state"], shown["conflict"]) == ("second", "paused", "")

@@ -55,9 +55,12 @@ def test_a_description_and_a_redefinition_show_without_reload(
     tree = etree.fromstring(shelf.virsh("dumpxml", "--inactive"))
     tree.find("on_crash").text = "preserve"
     tree.remove(tree.find("description"))
+    tree.find("devices").remove(tree.find("devices/graphics"))
+    expect(page.locator("a.screen")).to_be_visible()
     redefine(stage, etree.tostring(tree, encoding="unicode"))
     expect(definition.locator("#definition")).to_contain_text("<on_crash>preserve</on_crash>", timeout=LIMIT)
     expect(description).to_be_hidden(timeout=LIMIT)
+    expect(page.locator(".columns > .screen")).to_contain_text("It has no display", timeout=LIMIT)
     assert not page.locator("dd b").count()
 
 

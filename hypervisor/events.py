@@ -23,12 +23,14 @@ class EventKind(StrEnum):
 
     - CHANGED: read the domain again.
     - DEFINITION: read it again; its XML may have changed, or it came into being or went.
+    - STARTED: read it again; a run of it began, which may have ended since.
     - REBOOTED: read it again; its guest has rebooted or was reset.
     - AGENT: read it again; its guest agent connected or left.
     """
 
     CHANGED = "changed"
     DEFINITION = "definition"
+    STARTED = "started"
     REBOOTED = "rebooted"
     AGENT = "agent"
 
@@ -64,6 +66,7 @@ _KINDS: dict[int, EventKind] = {
 _LIFECYCLE_KINDS: dict[int, EventKind] = {
     libvirt.VIR_DOMAIN_EVENT_DEFINED: EventKind.DEFINITION,
     libvirt.VIR_DOMAIN_EVENT_UNDEFINED: EventKind.DEFINITION,
+    libvirt.VIR_DOMAIN_EVENT_STARTED: EventKind.STARTED,
 }
 
 

@@ -144,7 +144,7 @@ class HostWatch(threading.Thread):
         else:
             every = connection.read_all(batch.machines)
             readings = [reading for reading in every if reading.uuid in batch.machines]
-        changed = mirror.apply(self.held, readings, rebooted=batch.rebooted)
+        changed = mirror.apply(self.held, readings, started=batch.started, rebooted=batch.rebooted)
         if missing := batch.machines - {reading.uuid for reading in readings}:
             changed += mirror.gone(self.held, missing)
         self._report(changed)

@@ -14,11 +14,13 @@ class Batch:
     """What came since the last batch, however often: many events of one domain are one reason to read it.
 
     - machines: to be read again.
+    - started: those of them of which a run began.
     - rebooted: those of them whose guest rebooted or was reset.
     - everything: look at the connection and at all machines of the host.
     """
 
     machines: set[UUID] = field(default_factory=set)
+    started: set[UUID] = field(default_factory=set)
     rebooted: set[UUID] = field(default_factory=set)
     everything: bool = False
 
@@ -38,6 +40,8 @@ class Inbox:
         """Take note of libvirt's event."""
         with self._news:
             self._batch.machines.add(event.uuid)
+            if event.kind is EventKind.STARTED:
+                self._batch.started.add(event.uuid)
             if event.kind is EventKind.REBOOTED:
                 self._batch.rebooted.add(event.uuid)
             self._news.notify()
@@ -46,6 +50,7 @@ class Inbox:
         """Keep what could not be dealt with for the next batch."""
         with self._news:
             self._batch.machines |= batch.machines
+            self._batch.started |= batch.started
             self._batch.rebooted |= batch.rebooted
             self._batch.everything |= batch.everything
             self._news.notify()

@@ -59,6 +59,7 @@ def apply(
     readings: Sequence[Reading],
     *,
     complete: bool = False,
+    started: Collection[UUID] = (),
     rebooted: Collection[UUID] = (),
     quiet: Mapping[UUID, bool] | None = None,
 ) -> list[Machine]:
@@ -68,6 +69,7 @@ def apply(
         held: the lease under which it was read.
         readings: what was read.
         complete: `readings` is every domain of the host: machines that are missing become `undefined`.
+        started: machines of which a run began since they were last read.
         rebooted: machines whose guest rebooted or was reset since they were last read.
         quiet: which machines used next to no vCPU time lately; those not in it keep what is stored.
 
@@ -86,7 +88,8 @@ def apply(
             if "host" in changes[machine] and reading.definition is None:
                 transaction.on_commit(partial(reread.ask, machine))  # what is stored is the other host's
             if machine.host_id == host.pk:
-                moment = Moment(now, idle_after, reading.uuid in rebooted, quiet.get(reading.uuid), away)
+                began, again = reading.uuid in started, reading.uuid in rebooted
+                moment = Moment(now, idle_after, again, quiet.get(reading.uuid), away, began)
                 changes[machine] |= reflect(machine, reading, moment)
         if complete:
             changes |= _without(host, rows, {reading.uuid for reading in readings}, now)

@@ -25,6 +25,7 @@ class Moment:
 
     - rebooted: the guest rebooted or was reset.
     - quiet: next to no vCPU time was used lately; None where nobody measured.
+    - started: a run of it began; it may have ended since.
     - away: nobody has looked for so long that it may have run and stopped meanwhile.
     """
 
@@ -33,6 +34,7 @@ class Moment:
     rebooted: bool = False
     quiet: bool | None = None
     away: bool = False
+    started: bool = False
 
 
 def reflect(machine: Machine, reading: Reading, moment: Moment) -> set[str]:
@@ -130,7 +132,7 @@ def _run(machine: Machine, reading: Reading, moment: Moment) -> dict[str, Any]:
 
 
 def _may_have_run(machine: Machine, reading: Reading, moment: Moment) -> bool:
-    """Say whether it was off before and is off for another reason now.
+    """Say whether it was off before, is off now, and something tells of a run between.
 
     A reason that libvirt has forgotten tells nothing while somebody looked (libvirtd was restarted), and everything is
     possible when nobody did (the host was).
@@ -138,6 +140,8 @@ def _may_have_run(machine: Machine, reading: Reading, moment: Moment) -> bool:
     reason = reason_word(reading.state, reading.reason)
     if reading.state != DomainState.SHUTOFF or machine.domain_state != DomainState.SHUTOFF:
         return False
+    if moment.started:
+        return True
     if reason == "unknown":
         return moment.away
     return machine.state_reason not in {reason, "unknown"}

@@ -300,3 +300,9 @@ def test_a_host_that_nobody_looked_at_may_have_been_restarted_and_counts_from_on
     reflect(machine, on(1), at(0))
     reflect(machine, on(1), replace(at(100), away=True))
     assert machine.runs == 2
+
+
+def test_a_run_between_two_readings_that_ended_as_the_last_one_did_is_counted():
+    machine = saved_to_a_file()
+    reflect(machine, off("saved"), at(9, started=True))
+    assert (machine.state, machine.runs) == ("shutoff", 2)

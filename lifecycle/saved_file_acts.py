@@ -83,14 +83,13 @@ def restore(operation: Operation) -> Ending | None:
         if file is None or not file.complete:
             return Ending(Status.FAILED, _("It has no saved file “%(name)s”.") % {"name": name}, "no_saved_file")
         return _restored(operation, machine, file)
+    connection = connection_of(machine, Purpose.LONG)
+    reading = connection.read(machine.uuid)
+    if reading and reading.has_saved_image:
+        return called(operation, connection.domain(machine.uuid).start)
     if file := restorable(machine):
-        reading = connection_of(machine, Purpose.LONG).read(machine.uuid)
-        if not (reading and reading.has_saved_image):
-            return _restored(operation, machine, file)
-    elif not machine.has_saved_image:
-        return Ending(Status.FAILED, nothing_sentence(), "no_saved_file")
-    domain = connection_of(machine, Purpose.LONG).domain(machine.uuid)
-    return called(operation, domain.start)
+        return _restored(operation, machine, file)
+    return Ending(Status.FAILED, nothing_sentence(), "no_saved_file")
 
 
 def fresh_boot(operation: Operation) -> Ending | None:
@@ -219,16 +218,18 @@ def _keep(file: SavedFile, storage: Storage) -> None:
     except HypervisorError as error:
         log.info("The size of %s could not be read: %s", file.volume, error)
         volume = None
-    SavedFile.objects.filter(pk=file.pk).update(complete=True, bytes=volume.allocation if volume else 0)
-    note(file.machine_id)
+    with transaction.atomic():  # killed in between, the machine would not be known as saved
+        SavedFile.objects.filter(pk=file.pk).update(complete=True, bytes=volume.allocation if volume else 0)
+        note(file.machine_id)
 
 
 def _delete(file: SavedFile) -> None:
     """Delete a file and then its row."""
     storage, _connection = _storage_of(file)
     storage.delete_volume(file.pool, file.volume)
-    SavedFile.objects.filter(pk=file.pk).delete()
-    note(file.machine_id)
+    with transaction.atomic():
+        SavedFile.objects.filter(pk=file.pk).delete()
+        note(file.machine_id)
 
 
 def _settle_quietly(file: SavedFile) -> None:

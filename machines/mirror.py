@@ -181,7 +181,8 @@ def clear_notes(uuid: UUID) -> None:
 def note_saved_files(uuid: UUID, count: int, newest_run: int | None) -> None:
     """Note how many saved files a machine has, and of which run the newest is."""
     with transaction.atomic():
-        machine = Machine.objects.select_for_update().select_related("host", "owner").filter(pk=uuid).first()
+        query = Machine.objects.select_related("host", "owner").select_for_update(of=("self",))
+        machine = query.filter(pk=uuid).first()
         if machine is None or (machine.saved_file_count, machine.saved_at_run) == (count, newest_run):
             return
         machine.saved_file_count, machine.saved_at_run = count, newest_run

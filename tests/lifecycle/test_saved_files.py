@@ -14,7 +14,7 @@ from django.utils import timezone
 from demo.libvirtd import PrivateLibvirtd
 from hypervisor.readings import Reading
 from hypervisor.states import REASONS, DomainState, State, Verdict
-from lifecycle import operations, reconcile, running, saved_files, tasks
+from lifecycle import operations, reconcile, running, saved_file_acts, saved_files, tasks
 from lifecycle.models import Operation, SavedFile, Status
 from lifecycle.pulse import DEAD_AFTER
 from machines import leases, mirror
@@ -22,7 +22,7 @@ from machines.leases import HeldLease
 from machines.models import Host, Machine
 from machines.refused import Refused
 from tests.cast import ClientOf
-from tests.lifecycle.conftest import Ask, fresh
+from tests.lifecycle.conftest import Ask, MakeDomain, fresh
 
 MakeFile = Callable[..., SavedFile]
 
@@ -344,6 +344,30 @@ def test_worker_believes_the_host_and_restores_nothing_that_moved_on_since_it_wa
     Machine.objects.update(runs=99)
     running.run(row.pk)
     assert (fresh(row).status, fresh(row).error_code) == (Status.FAILED, "stale_file")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_restore_never_boots_from_the_disks_when_the_image_went_unseen(make_domain: MakeDomain, ask: Ask) -> None:
+    domain, machine = make_domain(start=False)
+    row = ask(off(machine, has_saved_image=True), "restore")
+    running.run(row.pk)
+    assert (fresh(row).status, fresh(row).error_code) == (Status.FAILED, "no_saved_file")
+    assert not domain.is_active()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_killed_before_the_machine_is_told_a_file_is_not_complete(
+    machine: Machine, ask: Ask, make_file: MakeFile, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = make_file("half", complete=False)
+
+    def killed(_uuid: object) -> None:
+        raise SystemExit  # as good as a kill: nobody catches it
+
+    monkeypatch.setattr(saved_file_acts, "note", killed)
+    with pytest.raises(SystemExit):
+        saved_file_acts._keep(file, saved_file_acts._storage_of(file)[0])
+    assert SavedFile.objects.filter(complete=False).exists(), "else nobody would count it any more"
 
 
 @pytest.mark.parametrize("kind", ["start", "restore"])

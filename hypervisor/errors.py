@@ -15,7 +15,8 @@
     ├── SavedFileMissing         the file that a machine was saved to is not there
     ├── SavedFileBroken          the file is no saved machine, or was cut off
     ├── PoolNotFound             the host has no such storage pool, or cannot use it
-    └── VolumeNotFound           no storage pool of the host has the file
+    ├── VolumeNotFound           no storage pool of the host has the file
+    └── VolumeInUse              another machine or another disk builds on the file
 
 Each carries a sentence for a person and, where libvirt spoke, its code and its own text. The mapping from
 libvirt's codes to this tree stands once, in `hypervisor.translation`, so that processes which only catch these errors
@@ -138,3 +139,9 @@ class VolumeNotFound(HypervisorError):
     """No storage pool of the host has the file."""
 
     word = "volume_not_found"
+
+
+class VolumeInUse(HypervisorError):
+    """Another machine or another disk builds on the file."""
+
+    word = "volume_in_use"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from lxml import etree
 from lxml.builder import E
 
 from hypervisor.calls import Calls
+from hypervisor.errors import VolumeInUse
 from hypervisor.translation import DELETING_DISK, STORING
 
 
@@ -85,16 +87,19 @@ class Storage:
     def delete_disk(self, path: str) -> None:
         """Delete the volume of this path, in whichever active pool it is (virStorageVolLookupByPath).
 
-        It does not ask who uses it: the caller has to, before.
-
         Raises:
             VolumeNotFound: no active pool has it, or it is gone.
+            VolumeInUse: a domain of the host has it, or a volume is an overlay of it. Other hosts are not asked.
         """
         with self._calls.slow(DELETING_DISK) as line:
-            for pool in line.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+            pools = line.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+            for pool in pools:
                 with suppress(libvirt.libvirtError):  # one that cannot be refreshed does not have it
                     pool.refresh(0)
-            line.storageVolLookupByPath(path).delete(0)
+            volume = line.storageVolLookupByPath(path)
+            if posixpath.normpath(path) in _files_of_domains(line) | _backing_files(pools):
+                raise VolumeInUse("Another machine uses this file, or another disk builds on it. It was not deleted.")
+            volume.delete(0)
 
     def free_bytes(self, pool: str) -> int:
         """Return how much room a pool has (virStoragePoolGetInfo)."""
@@ -167,6 +172,33 @@ def _volume(pool: Any, name: str) -> Any:
         if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL:
             return None
         raise
+
+
+def _files_of_domains(line: Any) -> set[str]:
+    """Return the files that domains are defined with or run with, also those below their disks."""
+    found: set[str] = set()
+    for domain in line.listAllDomains():
+        for flags in (0, libvirt.VIR_DOMAIN_XML_INACTIVE):
+            with suppress(libvirt.libvirtError):  # it has gone meanwhile
+                found |= _paths(domain.XMLDesc(flags), "devices/disk//source", "file")
+    return found
+
+
+def _backing_files(pools: list[Any]) -> set[str]:
+    """Return the files on which volumes build."""
+    found: set[str] = set()
+    for pool in pools:
+        with suppress(libvirt.libvirtError):
+            for volume in pool.listAllVolumes():
+                with suppress(libvirt.libvirtError):
+                    found |= _paths(volume.XMLDesc(0), "backingStore/path")
+    return found
+
+
+def _paths(xml: str, where: str, attribute: str = "") -> set[str]:
+    elements = etree.fromstring(xml).iterfind(where)
+    paths = (element.get(attribute, "") if attribute else element.text for element in elements)
+    return {posixpath.normpath(path) for path in paths if path}
 
 
 def _read(volume: Any) -> Iterator[Volume]:

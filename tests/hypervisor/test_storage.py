@@ -12,7 +12,7 @@ import pytest
 
 from demo.libvirtd import LibvirtFailed, PrivateLibvirtd
 from hypervisor.connection import Connection
-from hypervisor.errors import HypervisorError, PoolNotFound, VolumeNotFound
+from hypervisor.errors import HypervisorError, PoolNotFound, VolumeInUse, VolumeNotFound
 from hypervisor.storage import Storage
 
 
@@ -135,6 +135,33 @@ def test_a_disk_is_deleted_where_a_pool_has_it_and_refused_elsewhere(
             storage.delete_disk(str(path))
         assert "has to delete it on the host" in caught.value.sentence
     assert outside.exists()
+
+
+def test_a_disk_that_a_machine_has_or_an_overlay_builds_on_stays(
+    host: Connection, libvirtd: PrivateLibvirtd, storage: Storage, name: str, tmp_path: Path
+) -> None:
+    pool = tmp_path / "pool"
+    storage.ensure_pool(name, str(pool))
+    libvirtd.virsh("vol-create-as", name, "base", "1M", "--format", "qcow2")
+    backing = ("--backing-vol", "base", "--backing-vol-format", "qcow2")
+    libvirtd.virsh("vol-create-as", name, "overlay", "1M", "--format", "qcow2", *backing)
+    with pytest.raises(VolumeInUse):
+        storage.delete_disk(str(pool / "base"))
+    source = f"<disk type='file'><source file='{pool}//overlay'/><target dev='sda' bus='scsi'/></disk>"
+    uuid = host.define(
+        f"<domain type='qemu'><name>{name}</name><memory>1024</memory><os><type>hvm</type></os>"
+        f"<devices>{source}</devices></domain>"
+    )
+    try:
+        with pytest.raises(VolumeInUse) as caught:
+            storage.delete_disk(str(pool / "overlay"))
+    finally:
+        host.domain(uuid).undefine()
+    assert "Another machine" in caught.value.sentence
+    assert (pool / "overlay").exists()
+    for disk in ("overlay", "base"):
+        storage.delete_disk(str(pool / disk))
+        assert not (pool / disk).exists()
 
 
 def test_a_real_host_says_what_it_can_run(host: Connection) -> None:

@@ -29,8 +29,8 @@ class DiskChoice:
 def disk_choices(machine: Machine, xml: str, by: User) -> list[DiskChoice]:
     """Return the disks of this definition of the machine; other machines are named to those who may see them.
 
-    What the portal does not know of (machines made on the host a moment ago, images that build on this one) it cannot
-    take into account.
+    What the portal does not know of (machines made on the host a moment ago, images that build on this one) the host
+    itself is asked for when a disk is deleted.
     """
     return [DiskChoice(disk.target, disk.source, _refusal(disk, machine, by)) for disk in definition.disks(xml)]
 
@@ -42,12 +42,16 @@ def _refusal(disk: Disk, machine: Machine, by: User) -> str:
         return _("It is not a file.")
     if disk.shareable:
         return _("It is marked as shared with other machines.")
+    if machine.conflict_host_id:
+        return _("Another host shows this machine too, and may use it. An administrator has to look at that first.")
     if users := list(_other_users(disk.source, machine)):
-        return _used_by(users, by)
+        return _used_by(users, machine, by)
     return ""
 
 
-def _used_by(users: list[Machine], by: User) -> str:
+def _used_by(users: list[Machine], machine: Machine, by: User) -> str:
+    if all(user.host_id != machine.host_id for user in users):
+        return _("A machine of another host has a disk of this path, and hosts may share storage.")
     rights = rights_over(by, [user.uuid for user in users])
     if seen := [user.name for user in users if user.uuid in rights]:
         return _("It is used by another machine too: %(names)s.") % {"names": ", ".join(sorted(seen))}
@@ -55,10 +59,10 @@ def _used_by(users: list[Machine], by: User) -> str:
 
 
 def _other_users(path: str, machine: Machine) -> Iterator[Machine]:
-    """Yield the other machines of the host whose definition has this file, also those that are undefined just now."""
+    """Yield the other machines whose definition has this file, on any host, also those that are undefined just now."""
     path = _plain(path)
     telling = max(re.findall(r"[A-Za-z0-9_.-]+", path), key=len, default="")  # escaped in no XML
-    others = Machine.objects.filter(host=machine.host_id, definition_xml__contains=telling).exclude(pk=machine.pk)
+    others = Machine.objects.filter(definition_xml__contains=telling).exclude(pk=machine.pk)
     for other in others:
         if path in _paths(other.definition_xml):
             yield other

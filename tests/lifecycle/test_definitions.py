@@ -206,6 +206,19 @@ def test_disk_that_another_machine_uses_stays(
     assert operations.request(off, "undefine", by=owner, parameters={"disks": ["vdb"]})
 
 
+def test_disk_that_another_host_may_share_stays(off: Machine, make_machine: MakeMachine, owner: User) -> None:
+    definition = xml("machine", off.uuid, disk("vda", "/shared/a.img"))
+    Machine.objects.update(definition_xml=definition)
+    elsewhere = Host.objects.create(name="elsewhere", uri="test:///elsewhere")
+    other = make_machine("other one", host=elsewhere, definition_xml=definition)
+    off.refresh_from_db()
+    assert "share storage" in refusal(off, "undefine", owner, disks=["vda"]).sentence
+    other.delete()
+    Machine.objects.update(conflict_host=elsewhere)
+    off.refresh_from_db()
+    assert "Another host" in refusal(off, "undefine", owner, disks=["vda"]).sentence
+
+
 def test_disks_of_a_machine_that_is_on_stay(off: Machine, owner: User) -> None:
     Machine.objects.update(definition_xml=xml("machine", off.uuid, disk("vda", "/pool/a.img")), domain_id=7)
     assert "off" in refusal(off, "undefine", owner, disks=["vda"]).sentence

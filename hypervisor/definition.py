@@ -25,6 +25,10 @@ _UNITS = {
 """libvirt's units of memory; without one it means KiB."""
 
 
+_DIGITS = 20
+"""No number that libvirt takes has as many."""
+
+
 def parse(xml: str) -> Definition:
     """Read the facts that the portal shows out of a domain's XML; what is missing stays empty.
 
@@ -182,4 +186,4 @@ def _memory(root: etree._Element) -> int:
 
 def _number(text: str | None) -> int:
     text = (text or "").strip()
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else 0

@@ -84,7 +84,8 @@ class Text(Parameter):
 
     def clean(self, value: Any) -> str:
         """Return a text that fits."""
-        if not isinstance(value, str) or len(value) > self.longest or not re.fullmatch(self.pattern, value):
+        fits = isinstance(value, str) and len(value) <= self.longest and _can_be_kept(value)
+        if not (fits and re.fullmatch(self.pattern, value)):
             wrong = self.form or _("a text of at most %(longest)s characters") % {"longest": self.longest}
             raise ValueError(_("“%(name)s” has to be %(form)s.") % {"name": self.name, "form": wrong})
         return value
@@ -159,6 +160,11 @@ def checked(parameters: Iterable[Parameter], given: Mapping[str, Any], operation
 def bad(name: str, sentence: str) -> Refused:
     """Return the refusal of a parameter."""
     return Refused("bad_parameters", sentence, status=400, details={"parameter": name[:40]})
+
+
+def _can_be_kept(text: str) -> bool:
+    """Say whether a database takes it: PostgreSQL's JSON has no NUL, and half a character is none."""
+    return not re.search("[\0\ud800-\udfff]", text)
 
 
 def _clean(parameter: Parameter, value: Any) -> Any:

@@ -16,6 +16,8 @@ UNSEEN = frozenset(
 )
 """Columns that no payload shows: a change of these alone makes no new version."""
 
+_MOST_VCPUS, _MOST_BYTES = 2**31 - 1, 2**63 - 1
+"""What columns hold: a definition that libvirt will refuse may say anything."""
 _OFF = frozenset({DomainState.SHUTOFF, DomainState.CRASHED})
 
 
@@ -113,9 +115,9 @@ def _definition_values(definition: Definition) -> dict[str, Any]:
     return {
         "title": definition.title[:255],
         "description": definition.description,
-        "vcpus": definition.vcpus,
-        "memory_bytes": definition.memory_bytes,
-        "video_model": definition.video_model,
+        "vcpus": min(definition.vcpus, _MOST_VCPUS),
+        "memory_bytes": min(definition.memory_bytes, _MOST_BYTES),
+        "video_model": definition.video_model[:32],
         "graphics": list(definition.graphics),
         "definition_xml": definition.xml,
     }

@@ -53,6 +53,11 @@ def test_a_whole_definition_is_read() -> None:
     assert read.xml == xml
 
 
+def test_numbers_that_nobody_has_are_no_numbers() -> None:
+    read = parse(domain(f"<vcpu>{'9' * 5000}</vcpu><memory>{'9' * 20}</memory>"))
+    assert (read.vcpus, read.memory_bytes) == (0, 0)
+
+
 def test_a_definition_with_nothing_in_it_is_read() -> None:
     read = parse(domain())
     assert (read.title, read.vcpus, read.memory_bytes) == ("", 1, 0)

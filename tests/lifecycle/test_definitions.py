@@ -252,6 +252,14 @@ def test_only_administrators_make_machines(
     assert str(row.uuid) in row.definition_xml
 
 
+def test_numbers_that_no_column_holds_are_left_for_libvirt_to_refuse(
+    script_of: ClientOf, host: Host, admin: User
+) -> None:
+    absurd = xml().replace("<vcpu>1</vcpu>", f"<vcpu>{'9' * 15}</vcpu><currentMemory unit='EiB'>9999</currentMemory>")
+    row = Machine.objects.get(pk=post(script_of(admin), 202, xml=absurd)["machine"])
+    assert (row.vcpus, row.memory_bytes) == (2**31 - 1, 2**63 - 1)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -52,7 +52,7 @@ def test_what_fits_is_kept_as_it_is(parameter, value):
         (MODE, ["loud", "", 1, True, ["soft"], {"soft": 1}], "“mode” may be soft, hard."),
         (ON, ["true", 1, 0, "", [], {}], "“on” may be true or false."),
         (NAME, ["", "A", "abc\n", "a b", 5, ["a"], True], "“name” has to be lower-case letters."),
-        (NOTE, ["", "x" * 11, 5, False], "“note” has to be a text of at most 10 characters."),
+        (NOTE, ["", "x" * 11, 5, False, "a\0b"], "“note” has to be a text of at most 10 characters."),
         (
             SECONDS,
             [0, 61, -1, 1.0, "5", True, [5], float("inf"), 10**40],
@@ -123,3 +123,8 @@ def test_a_default_is_no_list_that_operations_share():
 )
 def test_a_form_says_the_same_as_json(parameter, fields, value):
     assert parameter.from_form(fields) == value
+
+
+def test_half_a_character_is_no_text():
+    with pytest.raises(Refused):
+        checked([NOTE], {"note": "\ud800"}, "Jump")

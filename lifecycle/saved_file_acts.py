@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from hypervisor.connection import Connection
-from hypervisor.errors import HypervisorError, SavedFileBroken, SavedFileMissing
+from hypervisor.errors import DomainNotFound, HypervisorError, SavedFileBroken, SavedFileMissing
 from hypervisor.readings import Reading
 from hypervisor.states import ACTIVE_STATES, DomainState, PortalFacts, State, Verdict, reason_word, state_of
 from hypervisor.storage import Storage
@@ -111,6 +111,8 @@ def delete(operation: Operation) -> Ending | None:
 def settle(file: SavedFile) -> bool:
     """Find out whether a file that was being written is whole; if not, it goes with its row.
 
+    While its machine has a job, libvirt may still be writing it, whoever has given it up: deleting it would lose all.
+
     Raises:
         HypervisorError: its host could not say; the row stays as it is.
     """
@@ -119,7 +121,7 @@ def settle(file: SavedFile) -> bool:
         return SavedFile.objects.filter(pk=file.pk).exists()
     if whole := _is_whole(connection, storage.volume_path(file.pool, file.volume), file.machine_id):
         _keep(file, storage)
-    else:
+    elif not _job_runs(connection, file.machine_id):
         _delete(file)
     return whole
 
@@ -245,6 +247,13 @@ def _is_whole(connection: Connection, path: str, machine: UUID) -> bool:
     try:
         return connection.saved_file_uuid(path) == machine
     except (SavedFileMissing, SavedFileBroken):
+        return False
+
+
+def _job_runs(connection: Connection, machine: UUID) -> bool:
+    try:
+        return connection.domain(machine).job_progress() is not None
+    except DomainNotFound:
         return False
 
 

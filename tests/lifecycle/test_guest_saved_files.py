@@ -17,7 +17,7 @@ from django.db import connection
 
 from demo.libvirtd import PrivateLibvirtd
 from hypervisor.states import State
-from lifecycle import operations, running, tasks
+from lifecycle import operations, running, saved_file_acts, tasks
 from lifecycle.models import Operation, SavedFile, Status
 from machines.models import Machine
 from machines.refused import Refused
@@ -96,6 +96,8 @@ def test_machine_is_saved_to_files_and_goes_on_from_the_one_that_fits(
         eventually(lambda: fresh(cancelled).total_bytes > 100 * 2**20)
         assert 0 < fresh(cancelled).processed_bytes < fresh(cancelled).total_bytes
         assert not SavedFile.objects.get().complete
+        saved_file_acts.settle(SavedFile.objects.get())
+        assert file_of(machine, saved, "first").exists(), "libvirt still writes it, whoever has given it up"
         operations.cancel(fresh(cancelled), machine.owner)
         time.sleep(1)  # the worker looks at the row twice a second
         slow.go_on()

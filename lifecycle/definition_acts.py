@@ -16,6 +16,7 @@ from lifecycle.connections import Purpose, connection_of, domain_of
 from lifecycle.disks import disk_choices
 from lifecycle.models import Operation, Status
 from lifecycle.outcomes import Ending, succeeded
+from lifecycle.saved_files import restorable
 from machines.models import Machine
 
 _Errors = dict[str, HypervisorError]
@@ -27,7 +28,13 @@ def define(operation: Operation) -> Ending | None:
     before = connection.read(operation.machine.uuid)
     if before and "xml" not in operation.parameters:
         raise _known_again()
+    saved_to = restorable(operation.machine) if before is None else None
     ending = called(operation, lambda: _define(connection, operation))
+    if ending is not LOST and saved_to:
+        sentence = _(
+            "It is defined. A start boots it from its disks; to go on from “%(file)s”, restore that file instead."
+        )
+        return succeeded(sentence % {"file": saved_to.name})
     if ending is not LOST and before and before.domain_id is not None:
         return succeeded(_("It is defined. It runs on as it is; the definition holds from its next start on."))
     return ending

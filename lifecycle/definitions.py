@@ -13,6 +13,7 @@ from hypervisor import definition
 from hypervisor.errors import BadDefinition
 from hypervisor.states import State
 from lifecycle.disks import disk_choices
+from lifecycle.saved_files import restorable
 from machines.access import right_over
 from machines.models import Host, Machine
 from machines.refused import Refused
@@ -37,6 +38,21 @@ def demand_definition(machine: Machine, parameters: dict[str, Any], by: User) ->
         raise Refused("name_differs", sentence % {"name": machine.name, "other": name})
     demand_free_name(name, machine.host, by, besides=machine.uuid)
     return parameters
+
+
+def demand_creation(machine: Machine, parameters: dict[str, Any], by: User) -> dict[str, Any]:
+    """Let a machine be created as `demand_definition` says, unless a saved file would be lost by that.
+
+    Raises:
+        Refused: as `demand_definition`; or it was saved to a file that fits, which a boot from its disks makes stale.
+    """
+    if file := restorable(machine):
+        sentence = _(
+            "It was saved to “%(file)s” and has not run since: booting it now would lose what was in its memory. "
+            "Restore that file; or, if its memory may be lost, delete the file or define the machine first."
+        )
+        raise Refused("saved_file", sentence % {"file": file.name}, details={"file": file.name})
+    return demand_definition(machine, parameters, by)
 
 
 def identity_of(xml: str) -> tuple[UUID | None, str]:

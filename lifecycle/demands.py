@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from lifecycle import saved_files
-from lifecycle.definitions import demand_definition, demand_that_nothing_is_lost_unsaid
+from lifecycle.definitions import demand_creation, demand_definition, demand_that_nothing_is_lost_unsaid
 from lifecycle.linux_keys import demand_known_keys
 from machines.models import Machine
 from machines.operation_table import Kind
@@ -21,7 +21,7 @@ DEMANDS: dict[str, Demand] = {
     "restore": saved_files.demand_restore,
     "delete-file": saved_files.demand_delete,
     "define": demand_definition,
-    "create": demand_definition,
+    "create": demand_creation,
     "undefine": demand_that_nothing_is_lost_unsaid,
     "send-keys": demand_known_keys,
 }

@@ -138,6 +138,16 @@ def test_undefined_machine_is_restored_from_its_file_and_its_file_deleted(
     assert ask(machine, "delete-file", file="before")
 
 
+def test_machine_is_not_created_past_a_file_that_fits(machine: Machine, ask: Ask, make_file: MakeFile) -> None:
+    xml = f"<domain type='test'><name>machine</name><uuid>{machine.uuid}</uuid></domain>"
+    make_file("before", runs=machine.runs)
+    off(machine, State.UNDEFINED, domain_id=None, definition_xml=xml)
+    found = refused(ask, machine, "create")
+    assert (found.code, found.details) == ("saved_file", {"file": "before"})
+    Machine.objects.update(runs=99)
+    assert ask(machine, "create")
+
+
 def test_start_goes_on_from_the_newest_file_only_while_it_fits(machine: Machine, make_file: MakeFile) -> None:
     make_file("old", runs=machine.runs)
     Machine.objects.update(runs=machine.runs + 1)

@@ -81,7 +81,8 @@ def answer(machine: Machine, name: str, by: User) -> tuple[object, ...]:
     """Ask for it and take it back; return what was answered: the row's beginnings, or the refusal."""
     asked = ASKS[name]
     image = machine.has_saved_image and name != "restore a file"  # an image goes before any file
-    Machine.objects.filter(pk=machine.pk).update(has_saved_image=image)
+    runs = int(asked.kind == "create")  # it is not created past a file that fits
+    Machine.objects.filter(pk=machine.pk).update(has_saved_image=image, runs=runs)
     before = Operation.objects.count()
     parameters = {key: machine.definition_xml if value == XML else value for key, value in asked.parameters.items()}
     try:

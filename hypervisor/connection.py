@@ -12,7 +12,7 @@ import libvirt
 
 from hypervisor import events, reads
 from hypervisor.calls import PATIENCE, Calls, is_alive
-from hypervisor.definition import domain_element, identity
+from hypervisor.definition import identity, with_passwords
 from hypervisor.domain import Domain
 from hypervisor.errors import SavedFileBroken
 from hypervisor.opening import open_handle, release
@@ -121,12 +121,15 @@ class Connection:
     def define(self, xml: str) -> UUID:
         """Define a persistent domain, or change its definition, without starting it (virDomainDefineXMLFlags).
 
+        A display keeps the password that it has unless the XML gives it one.
+
         Raises:
             BadDefinition: the XML is hostile, no domain's, against libvirt's schema, or libvirt refuses it.
         """
-        domain_element(xml)
+        uuid, _name = identity(xml)
         with self._calls.host(DEFINING) as line:
-            return UUID(bytes=line.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE).UUID())
+            whole = with_passwords(xml, _with_secrets(line, uuid) or xml)
+            return UUID(bytes=line.defineXMLFlags(whole, libvirt.VIR_DOMAIN_DEFINE_VALIDATE).UUID())
 
     def create_transient(self, xml: str) -> UUID:
         """Start a domain that is gone when it is off (virDomainCreateXML).
@@ -181,6 +184,17 @@ class Connection:
                 self._on_close()
         except Exception:
             logger.exception("The owner of a connection failed when it was told of its end")
+
+
+def _with_secrets(line: Any, uuid: UUID | None) -> str:
+    """Return the definition that a domain has now, with its secrets; empty where there is none."""
+    try:
+        secure = libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_INACTIVE
+        return str(line.lookupByUUID(uuid.bytes).XMLDesc(secure)) if uuid else ""
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return ""
+        raise
 
 
 def _take_leave(lines: list[Any], callbacks: list[int]) -> None:

@@ -25,6 +25,7 @@ _UNITS = {
 """libvirt's units of memory; without one it means KiB."""
 
 
+_PASSWORD = ("passwd", "passwdValidTo")
 _DIGITS = 20
 """No number that libvirt takes has as many."""
 
@@ -97,6 +98,27 @@ def with_identity(xml: str, uuid: UUID) -> str:
     name = root.find("name")
     root.insert(0 if name is None else root.index(name) + 1, element)
     return etree.tostring(root, encoding="unicode")
+
+
+def with_passwords(xml: str, present: str) -> str:
+    """Return the XML with the passwords that the displays of the present definition have and these ones do not name.
+
+    libvirt leaves passwords out of what it shows, so whoever edits that would open the displays to everybody unasked.
+
+    Raises:
+        BadDefinition: as `domain_element`.
+    """
+    root, kept = domain_element(xml), False
+    for kind in GRAPHICS:
+        pairs = zip(
+            *(each.findall(f"devices/graphics[@type='{kind}']") for each in (root, domain_element(present))),
+            strict=False,
+        )
+        for new, old in pairs:
+            if "passwd" in old.attrib and "passwd" not in new.attrib:
+                new.attrib.update({name: old.attrib[name] for name in _PASSWORD if name in old.attrib})
+                kept = True
+    return etree.tostring(root, encoding="unicode") if kept else xml
 
 
 def disks(xml: str) -> list[Disk]:

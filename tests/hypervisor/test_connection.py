@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from demo.libvirtd import PrivateLibvirtd
 from hypervisor import connection as connection_module
 from hypervisor import eventloop
 from hypervisor.connection import Connection
@@ -244,3 +245,24 @@ def test_a_host_that_never_answers_is_given_up(silent_uri: str, monkeypatch: pyt
             Connection(silent_uri).open()
     assert time.monotonic() - begun < 5
     assert [thread.name for thread in threading.enumerate()].count(f"open {silent_uri}") == 1
+
+
+def test_a_definition_that_is_edited_without_its_secrets_keeps_the_displays_password(
+    host: Connection, libvirtd: PrivateLibvirtd
+) -> None:
+    display = "<graphics type='vnc' passwd='secret' listen='127.0.0.1'/>"
+    described = (
+        f"<domain type='qemu'><name>kvmportal-test-{uuid4().hex[:8]}</name><memory>1024</memory>"
+        f"<os><type>hvm</type></os><devices>{display}</devices></domain>"
+    )
+    uuid = host.define(described)
+    try:
+        shown = host.domain(uuid).xml()
+        assert "secret" not in shown
+        host.define(shown.replace("<memory unit='KiB'>1024<", "<memory unit='KiB'>2048<"))
+        now = libvirtd.virsh("dumpxml", str(uuid), "--security-info")
+        assert ("passwd='secret'" in now, "2048" in now) == (True, True)
+        host.define(shown.replace("<graphics type='vnc'", "<graphics passwd='other' type='vnc'"))
+        assert "passwd='other'" in libvirtd.virsh("dumpxml", str(uuid), "--security-info")
+    finally:
+        host.domain(uuid).undefine()

@@ -21,7 +21,7 @@ from lifecycle import following, saved_file_acts
 from lifecycle.connections import Purpose, domain_of, reading_on_host, verdict_of, verdict_on_host
 from lifecycle.models import Operation, OperationQuerySet, Status
 from lifecycle.operations import advance, preempted_sentence
-from lifecycle.outcomes import AIMS, Ending, cancelled, succeeded
+from lifecycle.outcomes import AIMS, Ending, broken, cancelled, succeeded
 from lifecycle.proofs import PROOFS, proven_ending
 from lifecycle.pulse import DEAD_AFTER, WORKER, pulse
 from machines import mirror, reread
@@ -67,6 +67,11 @@ def look(operation_id: int) -> bool:
         ending = _ending(row)
     except HypervisorError as error:
         _not_answered(row, error)
+        return False
+    except Exception:  # a fault of the portal must not keep the machine from everything else for ever
+        log.exception("Operation %s: how it ended could not be found out", row.pk)
+        if _is_given_up(row):
+            _end(row, broken())
         return False
     if ending:
         _end(row, ending)

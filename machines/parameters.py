@@ -84,11 +84,13 @@ class Text(Parameter):
 
     def clean(self, value: Any) -> str:
         """Return a text that fits."""
-        fits = isinstance(value, str) and len(value) <= self.longest and _can_be_kept(value)
-        if not (fits and re.fullmatch(self.pattern, value)):
+        if not isinstance(value, str) or len(value) > self.longest or not self._is_of_form(value):
             wrong = self.form or _("a text of at most %(longest)s characters") % {"longest": self.longest}
             raise ValueError(_("“%(name)s” has to be %(form)s.") % {"name": self.name, "form": wrong})
         return value
+
+    def _is_of_form(self, text: str) -> bool:
+        return _can_be_kept(text) and bool(re.fullmatch(self.pattern, text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,18 @@ def test_host_that_does_not_answer_is_asked_again_and_given_up_at_last(make_doma
     assert (fresh(row).status, fresh(row).error_code) == (Status.INTERRUPTED, "host_unreachable")
 
 
+def test_fault_of_the_portal_does_not_hold_a_machine_for_ever(
+    machine: Machine, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = orphan(ask(machine, "save"))
+    monkeypatch.setattr(reconcile, "_job_runs", lambda _row: {}["a fault"])
+    assert not reconcile.look(row.pk)
+    assert fresh(row).status == Status.RUNNING
+    Operation.objects.update(heartbeat_at=timezone.now() - reconcile.GIVE_UP_AFTER)
+    reconcile.look(row.pk)
+    assert (fresh(row).status, fresh(row).error_code) == (Status.FAILED, "internal_error")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_worker_that_was_only_slow_finds_its_row_ended_and_leaves_it(make_domain: MakeDomain, ask: Ask) -> None:
     _domain, machine = make_domain()

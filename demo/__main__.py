@@ -17,6 +17,7 @@ from demo.host import LocalLibvirt, NoLibvirt, default_uri
 from demo.libvirtd import LibvirtFailed
 from demo.machines import DemoMachines
 from demo.portal import Portal, PortalFailed
+from demo.saved_pool import SavedPool
 from demo.servers import RedisServer
 from demo.state import AlreadyRunning, StateDirectory
 from kvmportal.environment import ROOT
@@ -76,6 +77,7 @@ def run(state: StateDirectory, port: int, uri: str) -> None:
     with ExitStack() as stack:
         stack.enter_context(LocalLibvirt(uri, say))
         machines = stack.enter_context(DemoMachines(uri, state, say))
+        saved = stack.enter_context(SavedPool(uri, state))
         redis = stack.enter_context(RedisServer(state.path / "redis"))
         portal = Portal(
             state.path,
@@ -83,6 +85,7 @@ def run(state: StateDirectory, port: int, uri: str) -> None:
             database_url=state.database_url,
             secret_key=state.secret_key,
             port=port,
+            extra=saved.environment,
         )
         credentials = accounts.load_credentials(state.credentials, portal.url)
         stack.callback(portal.stop)

@@ -90,8 +90,32 @@ class LocalLibvirt:
 
     def _start_by_hand(self) -> None:
         """Start the daemons unless they run, and hold the mark if a demo started them."""
+        until = time.monotonic() + START_LIMIT
+        while not self._join_or_start():
+            if time.monotonic() > until:
+                raise NoLibvirt(f"Another demo uses {self.uri}, but it does not answer: {self._refusal()}")
+            time.sleep(0.1)
+
+    def _join_or_start(self) -> bool:
+        """Share the libvirt that another demo started, or start one; return False when another demo is just ending."""
         mark = MARK.open("a+")
-        fcntl.flock(mark, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(mark, fcntl.LOCK_SH)
+            if not _is_the_mark(mark) or self._refusal():
+                mark.close()
+                return False
+            self._mark = mark
+            return True
+        if not _is_the_mark(mark):
+            mark.close()
+            return False
+        self._start_alone(mark)
+        return True
+
+    def _start_alone(self, mark: IO[str]) -> None:
+        """Start the daemons unless they run; nobody else has the mark."""
         if self._refusal():
             self._say("libvirt: starting it, because no service manager does")
             done = {"kvm": _open_kvm_to_its_group(), "pids": _start_daemons()}
@@ -126,6 +150,14 @@ class LocalLibvirt:
             return bool(virsh(self.uri, "list", "--name"))
         except LibvirtFailed:
             return False
+
+
+def _is_the_mark(mark: IO[str]) -> bool:
+    """Say whether an open file is still the one of that name: a demo that ends removes it."""
+    try:
+        return os.path.samestat(os.fstat(mark.fileno()), MARK.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _start_daemons() -> list[int]:

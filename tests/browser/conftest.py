@@ -63,7 +63,7 @@ def stage(
             database_url=f"sqlite:///{directory / 'db.sqlite3'}",
             secret_key=secrets.token_urlsafe(48),
             static_root=static_root,
-            extra={"SHUTDOWN_LIMIT": "30", "DEBUG": "0"},
+            extra={"SHUTDOWN_LIMIT": "30", "DEBUG": "0", "SAVED_FILES_DIR": str(libvirt.directory / "saved")},
         )
         credentials = accounts.load_credentials(directory / "none.json", portal.url)
         portal.prepare()

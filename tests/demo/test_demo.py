@@ -120,6 +120,12 @@ def wait_gone(processes: dict[int, str], limit: float = 15.0) -> dict[int, str]:
     return left
 
 
+def pools() -> set[Path]:
+    """The definitions of storage pools that libvirt keeps for this user, also while it does not run."""
+    system, session = Path("/etc/libvirt/storage"), Path.home() / ".config/libvirt/storage"
+    return set((system if default_uri().endswith("system") else session).glob("*.xml"))
+
+
 def domains() -> set[str]:
     """The names of all domains of this machine; none when no libvirt runs."""
     try:
@@ -232,6 +238,20 @@ def test_a_process_that_dies_is_started_again(demo: RunningDemo) -> None:
     assert any("worker-quick ended unexpectedly (SIGKILL)" in line for line in demo.lines)
 
 
+def test_saved_files_lie_in_its_directory(demo: RunningDemo) -> None:
+    uuid = demo.machines("owner")["demo-spice"]["uuid"]
+    with demo.script("owner") as script:
+        asked = {"operation": "save", "parameters": {"file": "before-lunch"}}
+        operation = script.post(f"/machines/{uuid}/operations", json=asked).json()
+        until = time.monotonic() + 60
+        while operation["status"] in {"queued", "running"} and time.monotonic() < until:
+            time.sleep(0.1)
+            operation = script.get(f"/operations/{operation['id']}").json()
+        assert operation["status"] == "succeeded", operation
+    assert [path.name for path in (demo.state / "saved").iterdir()] == [f"{uuid}.before-lunch.save"]
+    assert any(str(demo.state) in path.read_text() for path in pools())
+
+
 def test_after_being_killed_it_starts_again_as_it_was_and_stops_without_a_trace(
     demo: RunningDemo, before: set[str]
 ) -> None:
@@ -253,6 +273,7 @@ def test_after_being_killed_it_starts_again_as_it_was_and_stops_without_a_trace(
     assert status == 0
     assert wait_gone(processes) == {}
     assert domains() <= before
+    assert not any(str(demo.state) in path.read_text() for path in pools())
     assert run_demo("--status", "--state", demo.state).returncode == 1
 
 

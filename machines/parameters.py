@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ LONGEST_XML = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(ABC):
     """One parameter. `default` is what is meant when it is not given; None: nothing.
 
     - needed: it has to be given.
@@ -31,13 +32,13 @@ class Parameter:
     needed: bool = False
     hidden: bool = False
 
+    @abstractmethod
     def clean(self, value: Any) -> Any:
         """Return the value as it is kept.
 
         Raises:
             ValueError: with a sentence that says what it may be.
         """
-        raise NotImplementedError
 
     def from_form(self, values: list[str]) -> Any:
         """Return what a form's fields of this name say, None when they say nothing."""

@@ -1,7 +1,4 @@
-"""One real guest walked through the ten states and every operation, with virsh as the witness.
-
-Each state is looked for where people look: in the API, by the list's filter, on both pages, and on an open socket.
-"""
+"""One real guest walked through the ten states and every operation, with virsh as the witness."""
 
 from __future__ import annotations
 
@@ -9,173 +6,56 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
 
 from demo.libvirtd import PrivateLibvirtd
-from lifecycle import news, operations, running
-from lifecycle.models import Operation, Status
+from lifecycle.models import Status
 from machines.models import Machine
 from tests.cast import ClientOf
-from tests.guest import Guest
-from tests.lifecycle.allowed import ALLOWED, ASKS, STATE_WORDS, XML
-from tests.lifecycle.conftest import MakeVm, ended, eventually, fresh
-from tests.machines.sockets import Socket, Web, sign_in
+from tests.lifecycle.allowed import ALLOWED, ASKS, STATE_WORDS
+from tests.lifecycle.conftest import MakeVm, eventually, fresh
+from tests.lifecycle.walk import FILE, LIMIT, Walk, expire, walking
 
 pytestmark = [pytest.mark.guest, pytest.mark.django_db(transaction=True)]
-
-FILE = "after-update"
-LIMIT = 30
-
-MEANS = {
-    "undefined": "does not know it any more",
-    "shutoff": "start it to use it",
-    "running": "open its console",
-    "idle": "next to nothing",
-    "shutdown": "on its way",
-    "paused": "resume it to go on",
-    "saved": "restore it to go on",
-    "crashed": "without shutting down",
-    "dying": "let it keep running",
-    "pmsuspended": "wake it up",
-}
-"""A part of the sentence that says what each state means."""
-
-
-@pytest.fixture
-def web(transactional_db: None, redis_server: object, tmp_path: Path) -> Iterator[Web]:
-    """A web process, for an open page's socket."""
-    with Web(tmp_path) as web:
-        yield web
-
-
-class Walk:
-    """Asks for operations as an administrator, carries them out, and keeps what was asked in which state."""
-
-    def __init__(self, guest: Guest, machine: Machine, by: User, client: Client, socket: Socket) -> None:
-        self.guest, self.machine, self.by, self.client, self.socket = guest, machine, by, client, socket
-        self.walked: set[tuple[str, str]] = set()
-        self.seen: set[str] = set()
-
-    @property
-    def row(self) -> Machine:
-        return Machine.objects.get(pk=self.machine.pk)
-
-    def wait(self, **fields: object) -> None:
-        """Wait until the row says so."""
-        eventually(lambda: Machine.objects.filter(pk=self.machine.pk, **fields).exists(), LIMIT)
-
-    def see(self, state: str, **fields: object) -> None:
-        """Wait for a state and look for it everywhere."""
-        self.wait(state=state, **fields)
-        self.seen.add(state)
-        shown = self.client.get(f"/api/v1/machines/{self.machine.pk}").json()
-        assert (shown["state"], MEANS[state] in shown["state_meaning"]) == (state, True)
-        names = {one["name"] for one in self.client.get("/api/v1/machines", {"state": state}).json()["items"]}
-        others = [other for other in STATE_WORDS if other not in {state, "running"}]
-        not_these = {one["name"] for one in self.client.get("/api/v1/machines", {"state": others}).json()["items"]}
-        assert (names, not_these) == ({self.machine.name}, set())
-        for path in (f"/machines/{self.machine.pk}/", f"/?state={state}"):
-            page = self.client.get(path).content.decode()
-            assert f'data-state="{state}"' in page and f">{STATE_WORDS[state]}</span>" in page, path
-            assert path.startswith("/?") or MEANS[state] in page  # a list's hints are written in the browser
-        self._see_on_socket(state)
-
-    def _see_on_socket(self, state: str) -> None:
-        """Take what was pushed until this state came; ask again where it was there before."""
-        told = self.socket.watch(self.machine)
-        pushed = [one["machine"] for one in told if one["type"] == "machine"]
-        assert (pushed[-1]["state"], MEANS[state] in pushed[-1]["state_meaning"]) == (state, True)
-
-    def ask(self, name: str, **more: object) -> Operation:
-        """Ask in the present state, and work on it here."""
-        row = self.row
-        asked = ASKS[name]
-        given = {key: self.definition if value == XML else value for key, value in asked.parameters.items()} | more
-        operation = operations.request(row, asked.kind, by=self.by, parameters=given)
-        assert name in ALLOWED[row.state]
-        self.walked.add((row.state, name))
-        running.run(operation.pk)
-        return operation
-
-    def do(self, name: str, virsh: str = "", *, until: str = "", **more: object) -> None:
-        """Ask, wait for its success, and hold virsh's word against it (state, or state and reason)."""
-        row = ended(self.ask(name, **more), 60)
-        assert row.status == Status.SUCCEEDED, (row.kind, row.message, row.error_text)
-        if virsh:
-            state, _, reason = virsh.partition("/")
-            assert (self.guest.state, self.guest.reason if reason else "") == (state, reason), name
-        if until:
-            self.see(until)
-
-    def up(self) -> None:
-        """Wait until the guest is up and the portal knows that its agent is."""
-        self.guest.wait_for_agent()
-        self.wait(agent_connected=True, state="running")
-
-    def said(self, about: str) -> str:
-        """Return what `virsh dominfo` says."""
-        lines = dict(line.split(":", 1) for line in self.guest.virsh("dominfo").splitlines() if ":" in line)
-        return lines[about].strip()
-
-    @property
-    def definition(self) -> str:
-        return self.row.definition_xml
-
-    def harmless(self) -> None:
-        """Ask for what leaves the state as it is, wherever that is allowed."""
-        state = self.row.state
-        for on in (True, False):
-            self.do("autostart", on=on)
-            assert self.said("Autostart") == ("enable" if on else "disable")
-        if "undefine" in ALLOWED[state] and state not in {"shutoff", "saved", "crashed"}:
-            self.do("undefine")
-            assert self.said("Persistent") == "no"
-            self.wait(persistent=False)
-        self.do("define from XML")
-        assert self.said("Persistent") == "yes"
-        self.wait(persistent=True)
-        for name in ("send-keys", "inject-nmi"):
-            if name in ALLOWED[state]:
-                self.do(name)
-        assert self.row.state == state
 
 
 @pytest.fixture
 def walk(
-    make_vm: MakeVm, admin: User, client_of: ClientOf, web: Web, libvirtd: PrivateLibvirtd, settings
+    make_vm: MakeVm,
+    admin: User,
+    client_of: ClientOf,
+    libvirtd: PrivateLibvirtd,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> Iterator[Walk]:
-    settings.SAVED_FILES_DIR = str(libvirtd.directory / "saved")
-    settings.SHUTDOWN_LIMIT = 3
-    guest, machine = make_vm(start=False)
-    with Socket(web, sign_in(admin)) as socket:
-        yield Walk(guest, machine, admin, client_of(admin), socket)
+    with walking(make_vm, admin, client_of, libvirtd, settings, monkeypatch, tmp_path) as walk:
+        yield walk
 
 
-def test_one_guest_is_walked_through_every_state_and_operation(walk: Walk, settings) -> None:
+def test_one_guest_is_walked_through_every_state_and_operation(walk: Walk) -> None:
     walk.see("shutoff")
     walk.harmless()
     walk.do("start", "running/booted", until="running")
-    walk.up()
-    walk.harmless()
-
-    walk.do("suspend", "paused/user", until="paused")
+    walk.do("suspend", "paused/user", until="paused")  # while it boots: nothing here asks its guest
     walk.harmless()
     walk.do("reset", "paused")
     walk.do("resume", "running/unpaused", until="running")
     walk.up()
+    walk.harmless()
 
     sleep_and_wake(walk)
     save_and_restore(walk)
     ignore_the_power_button(walk)
     walk.up()
 
-    settings.IDLE_AFTER = 1
+    walk.idle()
     walk.see("idle")
     walk.harmless()
-    settings.IDLE_AFTER = 300
+    walk.not_idle()
     walk.do("shutdown", "shut off/shutdown", until="shutoff", mode="agent")
 
     crash(walk)
@@ -222,11 +102,6 @@ def save_and_restore(walk: Walk) -> None:
     walk.do("fresh-boot", "running/booted", until="running")
     walk.up()
     assert "No such file" in guest.run("cat /tmp/note")
-    walk.do("save", "shut off/saved")
-    walk.do("discard-image", "shut off", until="shutoff")
-    assert walk.said("Managed save") == "no"
-    walk.do("start", "running/booted")
-    walk.up()
 
 
 def ignore_the_power_button(walk: Walk) -> None:
@@ -254,12 +129,6 @@ def ignore_the_power_button(walk: Walk) -> None:
     walk.up()
 
 
-def expire(shutdown: Operation) -> None:
-    """Wait for its deadline and have beat's look find it past."""
-    eventually(lambda: news.expire_waiting() or fresh(shutdown).status == Status.FAILED, LIMIT)
-    assert fresh(shutdown).error_code == "timeout"
-
-
 def crash(walk: Walk) -> None:
     """QEMU killed, and a panic whose QEMU process is kept."""
     guest = walk.guest
@@ -280,6 +149,10 @@ def force_off(walk: Walk) -> None:
     walk.do("reset", "running")
     walk.do("suspend", "paused/user")
     walk.do("destroy", "shut off/destroyed", until="shutoff")
+    walk.do("start", "running/booted")
+    walk.do("save", "shut off/saved", until="saved")
+    walk.do("discard-image", "shut off", until="shutoff")
+    assert walk.said("Managed save") == "no"
     walk.do("start", "running/booted")
     shutdown = walk.ask("shutdown", mode="acpi")  # which nobody hears who is still booting
     walk.see("shutdown")

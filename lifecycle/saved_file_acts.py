@@ -52,12 +52,14 @@ def save(operation: Operation) -> Ending | None:
         sentence = _("A file for this name is on the host already. Choose another name.")
         return Ending(Status.FAILED, sentence, "file_exists")
     path = storage.volume_path(file.pool, file.volume)
+    number = Machine.objects.values_list("domain_id", flat=True).get(pk=machine.pk)
     try:
         ending = called(operation, lambda: follow(operation, partial(domain.save_to, path)))
     except HypervisorError:
         _settle_quietly(file)
         raise
     if ending is not LOST:
+        _count_again(file, number)
         _keep(file, storage)
     return ending
 
@@ -223,6 +225,17 @@ def _keep(file: SavedFile, storage: Storage) -> None:
     with transaction.atomic():  # killed in between, the machine would not be known as saved
         SavedFile.objects.filter(pk=file.pk).update(complete=True, bytes=volume.allocation if volume else 0)
         note(file.machine_id)
+
+
+def _count_again(file: SavedFile, number: int | None) -> None:
+    """Have a file that was just written be of the run that its machine is counted in now.
+
+    While it was written, a watcher that had been away may have counted the same run again. libvirt's number of the run
+    shows that it is the same: it is the one from before, or none now that the machine is off.
+    """
+    now = Machine.objects.only("runs", "domain_id").get(pk=file.machine_id)
+    if number is not None and now.domain_id in {number, None}:
+        SavedFile.objects.filter(pk=file.pk).update(runs=now.runs)
 
 
 def _delete(file: SavedFile) -> None:

@@ -345,6 +345,16 @@ def test_round_finds_missing_and_unfinished_files_and_leaves_those_that_are_bein
         assert found == {"there": (False, 8192), "gone": (True, 4096)}
 
 
+@pytest.mark.parametrize(("number", "runs"), [(7, 5), (None, 5), (8, 4)])
+def test_run_that_was_counted_again_while_it_was_saved_is_still_the_same(
+    machine: Machine, make_file: MakeFile, number: int | None, runs: int
+) -> None:
+    file = make_file("before", runs=4)
+    Machine.objects.update(runs=5, domain_id=number)
+    saved_file_acts._count_again(file, 7)
+    assert SavedFile.objects.get().runs == runs
+
+
 @pytest.mark.django_db(transaction=True)
 def test_worker_believes_the_host_and_restores_nothing_that_moved_on_since_it_was_asked(
     machine: Machine, ask: Ask, make_file: MakeFile, directory: Path

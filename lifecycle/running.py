@@ -38,6 +38,8 @@ MIRROR_PATIENCE = 1.0
 one at once. With a watcher at work the state is there before libvirt's call returns."""
 PREEMPTED_PATIENCE = 2.0
 """Seconds a force off waits for the operation it pre-empted, before it acts regardless."""
+_DONE = frozenset({State.SHUTOFF, State.UNDEFINED})
+"""Where a shutdown has led to, as far as the host knows."""
 ABORT_AFTER = 0.8
 """Seconds after which it aborts a pre-empted save itself: a living worker does so within half a second."""
 
@@ -145,8 +147,14 @@ def _ask_guest(operation: Operation) -> Ending | None:
     """Ask the guest to shut down or reboot; from then on the row waits without a worker."""
     domain = domain_of(operation.machine, Purpose.QUICK)
     ask = domain.shutdown if operation.kind == "shutdown" else domain.reboot
-    if (ending := called(operation, lambda: ask(operation.parameters["mode"]))) is LOST:
-        return ending
+    try:
+        ending = called(operation, lambda: ask(operation.parameters["mode"]))
+    except HypervisorError:
+        if operation.kind == "shutdown" and verdict_on_host(operation.machine).state in _DONE:
+            return succeeded()  # its guest was off before the call had returned, which libvirt calls an error
+        raise
+    if ending is LOST:
+        return LOST
     if operation.kind == "shutdown":
         mirror.note_shutdown_asked(operation.machine.uuid)
     deadline = timezone.now() + timedelta(seconds=settings.SHUTDOWN_LIMIT)

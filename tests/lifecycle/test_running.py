@@ -139,6 +139,14 @@ def test_message_about_a_row_that_is_gone_or_cancelled_does_nothing(make_domain:
     assert Machine.objects.get(pk=machine.pk).state == "running"
 
 
+def test_shutdown_of_what_is_off_by_then_has_its_aim(make_domain: MakeDomain, ask: Ask) -> None:
+    domain, machine = make_domain()
+    operation = ask(machine, "shutdown")
+    domain.destroy()  # libvirt's call fails then, as it does when a guest is off before its agent has answered
+    running.run(operation.pk)
+    assert fresh(operation).status == Status.SUCCEEDED
+
+
 def test_shutdown_cancelled_while_the_guest_is_asked_does_not_wait(make_domain: MakeDomain, ask: Ask) -> None:
     _domain, machine = make_domain()
     operation = ask(machine, "shutdown")

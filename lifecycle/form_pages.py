@@ -50,7 +50,8 @@ class FormPage:
 def show(request: HttpRequest, machine: Machine, page: FormPage, refused: Refused | None = None) -> HttpResponse:
     """Draw the page; with `refused`, what was posted and why it was refused."""
     seen = sight(request.user, machine)
-    context = {"sight": seen, "tab": page.tab, "refused": refused, "typed": request.POST, **page.context(request, seen)}
+    asked = {"tab": page.tab, "address": f"{seen.url}{page.tab}/", "refused": refused, "typed": request.POST}
+    context = {"sight": seen, **asked, **page.context(request, seen)}
     status = refused.status if refused else 200
     return render(request, f"lifecycle/machine_{page.tab}.html", context, status=status)
 

@@ -166,6 +166,7 @@ def _ask_first(request: HttpRequest, found: Machine, kind: Kind) -> HttpResponse
         "machine": found,
         "kind": kind,
         "loses": str(kind.loses) % {"name": found.name},
+        "file": request.POST.get("file", ""),
         "fields": [(each.name, value) for each in kind.parameters for value in request.POST.getlist(each.name)],
         "next": next_page(request, found.get_absolute_url()),
     }

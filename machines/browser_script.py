@@ -17,6 +17,7 @@ from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from machines.refusals import EITHER
 from machines.table_json import as_json
 
 A_YEAR = 31_536_000
@@ -93,6 +94,7 @@ def _words() -> dict[str, Any]:
         "confirm": _("%(operation)s %(machine)s"),
         "bytes": _("%(done)s of %(total)s"),
         "when": _("possible when %(allowed)s"),
+        "either": _(EITHER),
         "none": _("none"),
         "nobody": _("nobody"),
         "no_addresses": _("none known; the guest agent reports them"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,6 +36,7 @@ class Refusal:
 FORBIDDEN = gettext_noop("You need the right “%(right)s” on this machine.")
 HOST_UNREACHABLE = gettext_noop("Its host does not answer. It is tried again all the time.")
 IN_THE_WAY = gettext_noop("Another operation is in the way: %(operation)s.")
+EITHER = gettext_noop("%(others)s or %(last)s")
 WRONG_STATE = gettext_noop("The machine is %(state)s; “%(operation)s” is possible when it is %(allowed)s.")
 MISSING = {
     Fact.PERSISTENT: gettext_noop("It is transient: its host keeps no definition of it."),
@@ -90,9 +91,16 @@ def refusal(
 def state_sentence(kind: Kind, state: State, variant: Variant | None = None) -> str:
     """Say that this state does not allow the operation, and which states do."""
     states = (variant or kind.variant()).states
-    allowed = ", ".join(str(STATE_WORDS[other]) for other in State if other in states)
+    allowed = either([str(STATE_WORDS[other]) for other in State if other in states])
     return _(WRONG_STATE) % {
         "state": STATE_WORDS[state],
         "operation": kind.label,
         "allowed": allowed,
     }
+
+
+def either(words: Sequence[str]) -> str:
+    """Join words as people do: “running, idle or paused”."""
+    if len(words) < 2:
+        return "".join(words)
+    return _(EITHER) % {"others": ", ".join(words[:-1]), "last": words[-1]}

@@ -58,6 +58,9 @@ function livesOn(machine) {
   return changed;
 }
 
+// What a refused form came back to has the address it was posted to, which cannot be read again.
+if (page?.dataset.address) history.replaceState(history.state, "", page.dataset.address);
+
 if (page) {
   const ours = page.dataset.machine;
   updates.addEventListener("machine", ({ detail }) => {

@@ -84,7 +84,7 @@ export function glow(element) {
 function drawFacts(place, machine) {
   const facts = {
     state: table.states[machine.state],
-    reason: machine.state_reason,
+    reason: [machine.state, "unknown"].includes(machine.state_reason) ? "" : machine.state_reason,
     name: machine.name,
     host: machine.host,
     vcpus: machine.vcpus,

@@ -3,14 +3,13 @@
 
 import { ask } from "./ask.js";
 import { operationButton, refusalFor, setRefusal } from "./machines.js";
+import { allowed } from "./table.js";
 import { say, table, words } from "./words.js";
 
 const menu = document.querySelector("[data-row-menu-list]");
 let row = null;
 
 export const menuIsOpen = () => Boolean(menu?.matches(":popover-open"));
-
-const allowed = (name) => table.operations[name].states.map((state) => table.states[state]).join(", ");
 
 function item(name, refused, said) {
   const button = operationButton(name);

@@ -1,8 +1,15 @@
 // The table of operations in the browser: the same rules as `refusal` in machines/operation_table.py, same order.
 
-import { say, table } from "./words.js";
+import { say, table, words } from "./words.js";
 
 const rightWord = (right) => Object.entries(table.rights).find(([, value]) => value === right)?.[0] ?? "";
+
+/** The states that allow an operation, in words: "running, idle or paused". */
+export function allowed(name) {
+  const states = table.operations[name].states.map((state) => table.states[state]);
+  const last = states.pop();
+  return states.length ? say(words.either, { others: states.join(", "), last }) : last;
+}
 
 /**
  * Why an operation is not possible now: {code, sentence}, or null when it is.
@@ -20,8 +27,7 @@ export function refusal(name, { state, right, reachable, operation, facts }) {
     return { code: "operation_conflict", sentence: say(sentences.operation_conflict, { operation: first.doing }) };
   }
   if (!kind.states.includes(state)) {
-    const allowed = kind.states.map((other) => table.states[other]).join(", ");
-    const values = { state: table.states[state], operation: kind.label, allowed };
+    const values = { state: table.states[state], operation: kind.label, allowed: allowed(name) };
     return { code: "state_conflict", sentence: say(sentences.state_conflict, values) };
   }
   const missing = kind.requires.find((fact) => !facts.includes(fact));

@@ -111,5 +111,5 @@ def states_of(ask: str) -> list[str]:
 
 def sentence_in(state: str, ask: str) -> str:
     """Return what people are told who ask for it in a state that does not allow it."""
-    possible = ", ".join(STATE_WORDS[other] for other in states_of(ask))
+    possible = " or ".join(", ".join(STATE_WORDS[other] for other in states_of(ask)).rsplit(", ", 1))
     return f"The machine is {STATE_WORDS[state]}; “{ASKS[ask].label}” is possible when it is {possible}."

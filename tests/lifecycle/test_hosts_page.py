@@ -130,7 +130,7 @@ def test_host_page_says_what_the_host_is(client_of: ClientOf, admin: User, watch
     assert state(tree) == ("succeeded", "connected")
     assert facts(tree, "connection") == {
         "Last seen": "just now",
-        "Watched by": "watcher-7 since just now",
+        "Watched by": "watcher-7 · just now",
         "Host name": "kvm1.example",
         "libvirt": "9.0.0",
         "Hypervisor": "7.2.0",
@@ -139,7 +139,7 @@ def test_host_page_says_what_the_host_is(client_of: ClientOf, admin: User, watch
         "CPUs": "8",
         "Memory": "16 GiB",
         "Promised": "0 B of 16 GiB to machines that are on",
-        "Free": "4 GiB free as of 4 min",
+        "Free": "4 GiB free · 4 min",
     }
     assert facts(tree, "capabilities") == {
         "CPU model": "Skylake",

@@ -61,7 +61,7 @@ def domain_element(xml: str) -> etree._Element:
     try:
         root = etree.fromstring(xml.encode(), parser)
     except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
-        raise BadDefinition("This is not well-formed XML.", text=str(error)) from error
+        raise BadDefinition("This is not well-formed XML.", text=getattr(error, "msg", None) or str(error)) from error
     document: Any = root.getroottree().docinfo
     if document.doctype:
         raise BadDefinition("A definition must not have a document type (<!DOCTYPE ...>).")

@@ -91,7 +91,7 @@ function drawFacts(place, machine) {
     memory: size(machine.memory_bytes),
     display: [machine.graphics.join(", ").toUpperCase(), machine.video_model].filter(Boolean).join(" ") || words.none,
     agent: words.agent[Number(machine.agent_connected)],
-    persistent: words.persistent[Number(machine.persistent)],
+    persistent: machine.state === "undefined" ? table.states.undefined : words.persistent[Number(machine.persistent)],
     why: table.reasons[machine.state]?.[machine.state_reason] ?? "",
     meaning: table.meanings[machine.state],
     "saved-files": machine.saved_file_count,

@@ -106,6 +106,12 @@ def test_every_operation_of_a_form_has_its_page() -> None:
 # Saved files
 
 
+def test_a_file_is_named_before_it_is_deleted(client_of: ClientOf, owner: User, machine: Machine) -> None:
+    keep_file(machine, "lunch")
+    tree = answered(client_of(owner), operation_url(machine, "delete-file"), FORM | {"file": "lunch"}, 200)
+    assert "“lunch”" in text(one(tree, "h1"))
+
+
 def test_without_saved_files_the_page_says_what_to_do(client_of: ClientOf, owner: User, machine: Machine) -> None:
     tree = page(client_of(owner), machine_url(machine, "saved/"))
     assert "Save the machine to a file" in text(one(tree, ".empty"))
@@ -139,6 +145,9 @@ def test_a_name_that_is_taken_comes_back(client_of: ClientOf, owner: User, machi
     tree = answered(client_of(owner), operation_url(machine, "save"), FORM | {"file": "lunch"}, 409)
     assert one(tree, "#save-name").get("value") == "lunch"
     assert "already" in text(one(tree, "[data-refused]"))
+    here = machine_url(machine, "saved/")  # the address that was posted to cannot be read again
+    assert one(tree, "[data-machine-page]").get("data-address") == here
+    assert {field.get("value") for field in tree.cssselect("main input[name=next]")} == {here}
 
 
 def test_each_file_says_whether_it_fits_and_what_may_be_done(

@@ -93,8 +93,13 @@ class Domain:
             domain.reboot(flags.REBOOT[mode])
 
     def reset(self) -> None:
-        """Press the reset button; a paused guest stays paused (virDomainReset). REBOOTED events tell of it."""
+        """Press the reset button; a paused guest stays paused (virDomainReset). REBOOTED events tell of it.
+
+        A sleeping guest is woken first: QEMU 7.2 resets one into a stop that libvirt calls sleep for ever (tried).
+        """
         with self._calls.verb(self.uuid) as domain:
+            if domain.state()[0] == libvirt.VIR_DOMAIN_PMSUSPENDED:
+                domain.pMWakeup(0)
             domain.reset()
 
     def suspend(self) -> None:

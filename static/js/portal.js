@@ -22,6 +22,10 @@ function watch() {
     const id = Number(row.dataset.operationRow ?? row.dataset.operationPage);
     if (open && !updates.operations.has(id)) updates.operations.set(id, { version: Number(row.dataset.version), open });
   }
+  for (const job of document.querySelectorAll("[data-machine] [data-job][data-kind]")) {
+    const id = Number(job.dataset.job); // it may have ended before the socket listens
+    if (id && !updates.operations.has(id)) updates.operations.set(id, { version: 0, open: true });
+  }
   adopt();
   expectAwaited();
   updates.watch([...uuids, ...awaited(), ...besides]);

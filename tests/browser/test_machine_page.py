@@ -115,3 +115,21 @@ def test_a_save_is_seen_on_every_page_and_cancelled_by_its_button(stage: Stage, 
     eventually(lambda: lab.state == "running")
     page.goto(path_of(lab, "history/"))
     expect(page.locator("[data-operation-row]").first).to_have_attribute("data-status", "cancelled")
+
+
+def test_an_operation_that_ends_before_the_page_listens_is_not_shown_for_ever(stage: Stage, audience: Audience) -> None:
+    lab = stage.lab
+    stage.make_run(lab)
+    page, deaf = audience.page_of("owner", "/profile/"), [True]
+    page.route_web_socket("**/ws/updates/", lambda socket: socket.close() if deaf else socket.connect_to_server())
+    panel = page.locator("[data-job-panel]")
+    with stage.script("owner") as script:
+        with slow_save(lab) as slow:
+            asked = script.post(f"/machines/{lab.uuid}/operations", json={"operation": "save"}).json()
+            wait_until_caught(slow)
+            page.goto(path_of(lab))
+            expect(panel.locator("[data-job-text]")).to_contain_text("Saving")
+        eventually(lambda: script.get(f"/operations/{asked['id']}").json()["status"] == "succeeded")
+    deaf.clear()
+    expect(panel).to_be_hidden(timeout=LIMIT)
+    expect_state(page, lab, "saved")

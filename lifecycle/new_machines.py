@@ -78,8 +78,8 @@ def _demand_unknown(uuid: UUID | None) -> None:
     if machine is None:
         return
     if machine.state == State.UNDEFINED:
-        sentence = _("%(name)s has this UUID already and is undefined now: use “define” on it, with this XML.")
+        sentence = _("%(name)s has this UUID already and is undefined now: define it again, with this XML.")
     else:
-        sentence = _("%(name)s has this UUID already: use “define” on it to change its definition.")
+        sentence = _("%(name)s has this UUID already: change its definition instead.")
     details = {"machine": str(machine.uuid), "state": machine.state}
     raise Refused("machine_exists", sentence % {"name": machine.name}, details=details)

@@ -10,7 +10,7 @@ import django
 
 HEAD = """# States and operations
 
-<!-- Written by `python -m tests.lifecycle.matrix >docs/states-and-operations.md`; a test holds it against the table. -->
+<!-- Written by `python -m tests.lifecycle.matrix >docs/states-and-operations.md`; a test holds it to the table. -->
 
 A machine is always in one of ten states. Its page, the list, the API and open sockets name the same one.
 """

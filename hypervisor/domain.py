@@ -28,6 +28,8 @@ from hypervisor.translation import (
     WAKING,
 )
 
+SLEEP_SECONDS = 30
+"""How long libvirt waits for a guest to fall asleep; right after waking it might wait for ever (tried)."""
 AGENT_SECONDS = 5
 """How long libvirt waits for a guest agent's answer to a question for addresses."""
 
@@ -150,10 +152,11 @@ class Domain:
             target: "mem" (S3), "disk" (S4: it is off afterwards) or "hybrid" (both).
 
         Raises:
-            AgentUnavailable: it is not there.
+            AgentUnavailable: it is not there, or neither slept nor answered within SLEEP_SECONDS.
             NotSupported: its definition or its guest has no such sleep.
         """
         with self._calls.verb(self.uuid, SLEEPING) as domain:
+            domain.agentSetResponseTimeout(SLEEP_SECONDS)
             domain.pMSuspendForDuration(flags.SLEEP[target], 0, 0)
 
     def pm_wakeup(self) -> None:

@@ -14,10 +14,15 @@ LONGEST = 200
 
 
 def parameter_words(operation: Operation) -> list[str]:
-    """Return a phrase for each parameter that says more than the operation's name does."""
+    """Return a phrase for each parameter that says more than the operation's name does, in the table's order.
+
+    PostgreSQL keeps no order of its own in a JSON column.
+    """
     kind = TABLE.get(operation.kind)
     known = {parameter.name: parameter for parameter in kind.parameters} if kind else {}
-    phrases = [_phrase(known.get(name), name, value) for name, value in operation.parameters.items()]
+    given = operation.parameters
+    order = [name for name in known if name in given] + [name for name in given if name not in known]
+    phrases = [_phrase(known.get(name), name, given[name]) for name in order]
     return [phrase[:LONGEST] for phrase in phrases if phrase]
 
 

@@ -133,7 +133,7 @@ def test_the_menu_says_why_something_is_not_possible(stage: Stage, page: Page) -
     shown(page, stage.office).locator("[data-row-menu]").click()
     start = page.locator("[data-row-menu-list] [data-operation=start]")
     expect(start).to_have_attribute("aria-disabled", "true")
-    expect(start).to_contain_text("possible when shut off, saved, crashed")
+    expect(start).to_contain_text("possible when shut off, saved or crashed")
 
 
 def test_what_destroys_is_asked_in_the_machines_name_and_may_be_left(stage: Stage, page: Page) -> None:

@@ -73,7 +73,11 @@ TEMPLATES = [
 
 
 def _database(url: str) -> dict[str, Any]:
-    """SQLite with write-ahead log, immediate transactions and a busy time-out; PostgreSQL as its URL says."""
+    """SQLite with write-ahead log, immediate transactions and a busy time-out; PostgreSQL as its URL says.
+
+    There a process that stands still in a transaction loses it after 5 s, and with it the locks that others wait for: a
+    watcher's hosts can be taken over.
+    """
     config: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=0))
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = {
@@ -81,6 +85,8 @@ def _database(url: str) -> dict[str, Any]:
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
+    else:
+        config.setdefault("OPTIONS", {}).setdefault("options", "-c idle_in_transaction_session_timeout=5000")
     return config
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 
 from machines import leases, mirror
 from machines.leases import HeldLease, LeaseLost
 from machines.models import Host, Lease, Machine
+from tests.machines.conftest import until
 from tests.machines.readings import reading
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -118,3 +121,27 @@ def test_nobody_takes_a_host_over_while_its_state_is_written(host, held):
     assert Machine.objects.count() == 1
     with pytest.raises(LeaseLost):
         mirror.apply(held, [reading()])
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite takes no lock from a process that stands still")
+def test_a_lease_that_stands_still_in_a_transaction_is_taken_all_the_same(host, held):
+    locked, over = threading.Event(), threading.Event()
+
+    def stand_still() -> None:
+        with suppress(DatabaseError), transaction.atomic():
+            leases.check(held)
+            locked.set()
+            over.wait(30)
+        connection.close()
+
+    slow = threading.Thread(target=stand_still)
+    slow.start()
+    try:
+        assert locked.wait(10)
+        began = time.monotonic()
+        taken = until(lambda: leases.free_hosts(abandoned=True) and leases.take(host.pk, "another"), 25)
+        assert time.monotonic() - began < 25  # not when the other one goes on
+    finally:
+        over.set()
+        slow.join()
+    assert taken.epoch == held.epoch + 1

@@ -114,6 +114,7 @@ def test_one_that_was_too_slow_finds_its_host_taken_and_writes_nothing(start_wat
     guest = make_guest(start=False)
     slow = start_watcher("slow")
     until(lambda: Machine.objects.filter(state="shutoff"))
+    until(lambda: Host.objects.filter(facts_at__isnull=False))  # the last it writes; it waits now
     slow.send(signal.SIGSTOP)
     start_watcher("next")
     until(lambda: holders() == {"real": "next"}, TAKEN_OVER)

@@ -9,13 +9,13 @@ RUN npm ci --omit=dev --ignore-scripts
 
 FROM debian:bookworm-slim AS python
 RUN apt-get update && apt-get install --yes --no-install-recommends \
-        gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv \
+        gcc libc6-dev libldap2-dev libsasl2-dev libvirt-dev pkg-config python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt .
 RUN python3 -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
 
 FROM debian:bookworm-slim
-RUN apt-get update && apt-get install --yes --no-install-recommends libvirt0 python3 \
+RUN apt-get update && apt-get install --yes --no-install-recommends libldap-2.5-0 libsasl2-2 libvirt0 python3 spice-html5 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --home-dir /srv/kvmportal kvmportal
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2 STATIC_ROOT=/srv/static

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from importlib import import_module
 
-NAMES = ("pages", "accept", "events", "console", "memory")
+NAMES = ("pages", "accept", "events", "console", "first_frame", "memory")
 
 
 def main() -> int:

@@ -18,19 +18,26 @@ class Figure:
     target: float | None = None
     p99: float | None = None
     p99_target: float | None = None
+    least: float | None = None
+    """A lower bound, where more is better."""
 
     @property
     def met(self) -> bool:
         """Return whether every target is met."""
-        within = self.target is None or self.value <= self.target
+        within = self.value <= _or(self.target, self.value) and self.value >= _or(self.least, self.value)
         return within and (self.p99_target is None or self.p99 is None or self.p99 <= self.p99_target)
 
     def cells(self) -> list[str]:
         """Return the cells of the figure's row."""
         bounds = [f"{bound:g}" for bound in (self.target, self.p99_target) if bound is not None]
+        bounds += [] if self.least is None else [f"at least {self.least:g}"]
         verdict = ("yes" if self.met else "NO") if bounds else ""
         tail = "" if self.p99 is None else f"{self.p99:.2f}"
         return [self.what, f"{self.value:.2f}", tail, self.unit, " / ".join(bounds), verdict]
+
+
+def _or(bound: float | None, otherwise: float) -> float:
+    return otherwise if bound is None else bound
 
 
 HEADER = ["", "p50", "p99", "unit", "target", "met"]

@@ -1,4 +1,4 @@
-"""The audit of consoles in the admin: who was at which screen, when and for how long. Read-only, but for ending one."""
+"""Consoles in the admin: the audit, which is read-only but for ending one, and what is laid down for machines."""
 
 from __future__ import annotations
 
@@ -8,14 +8,67 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from consoles import sessions
-from consoles.models import ConsoleSession
+from consoles.models import ConsoleEvent, ConsolePolicy, ConsoleSession, EventKind, Mode, Recording
 from consoles.proxy.endings import Ending
+from machines.admin_links import row_link
 from machines.templatetags.portal import duration, size
 from people.roles import is_administrator
+
+
+class TypesNow(admin.SimpleListFilter):
+    """Consoles whose users hold control at this moment."""
+
+    title = _("control")
+    parameter_name = "types"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return the one choice beside “all”."""
+        return [("now", _("Types now"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ConsoleSession]) -> QuerySet[ConsoleSession]:
+        """Filter by the choice."""
+        if not self.value():
+            return queryset
+        return queryset.filter(mode=Mode.CONTROL, opened_at__isnull=False, ended_at=None)
+
+
+class EventInline(admin.TabularInline):  # type: ignore[type-arg]
+    """What happened in a session, in words."""
+
+    model = ConsoleEvent
+    fk_name = "session"
+    fields = readonly_fields = ("at", "kind", "by", "told")
+    extra = 0
+    can_delete = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ConsoleEvent]:
+        """Read the people with the events."""
+        events: QuerySet[ConsoleEvent] = super().get_queryset(request)
+        return events.select_related("by", "session__user", "session__machine")
+
+    @admin.display(description=_("detail"))
+    def told(self, event: ConsoleEvent) -> str:
+        """Say what there is to say beside kind and person."""
+        if event.kind == EventKind.TYPED:
+            return typed_words(event.detail)
+        return ", ".join(f"{name}: {_plain(value)}" for name, value in event.detail.items())
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: the portal writes them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: an audit is not changed."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let those look who may look at the session."""
+        return request.user.has_perm("consoles.view_consolesession")
 
 
 @admin.register(ConsoleSession)
@@ -24,10 +77,12 @@ class ConsoleSessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generi
 
     list_display = (
         "asked_at",
-        "user",
-        "machine",
+        "its_user",
+        "its_machine",
         "protocol",
         "mode",
+        "types_now",
+        "client",
         "address",
         "opened_at",
         "open_for",
@@ -35,13 +90,43 @@ class ConsoleSessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generi
         "ended_at",
         "end_reason",
     )
-    list_filter = ("mode", "protocol", ("ended_at", admin.EmptyFieldListFilter), "end_reason", "asked_at")
+    list_filter = (
+        TypesNow,
+        ("ended_at", admin.EmptyFieldListFilter),
+        "mode",
+        "protocol",
+        "client",
+        "recorded",
+        "end_reason",
+        "asked_at",
+        "machine__host",
+    )
+    inlines = (EventInline,)
     list_select_related = ("machine", "user")
     list_per_page = 50
     search_fields = ("machine__name", "machine__uuid", "user__username", "address")
     date_hierarchy = "asked_at"
     exclude: ClassVar = ["login"]
     actions = ("end_sessions",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ConsoleSession]:
+        """Leave the machines' XML where it is."""
+        return super().get_queryset(request).defer("machine__definition_xml")
+
+    @admin.display(description=_("user"), ordering="user__username")
+    def its_user(self, row: ConsoleSession) -> SafeString | str:
+        """Lead to who is or was there."""
+        return row_link(row.user)
+
+    @admin.display(description=_("machine"), ordering="machine__name")
+    def its_machine(self, row: ConsoleSession) -> SafeString | str:
+        """Lead to the machine."""
+        return row_link(row.machine)
+
+    @admin.display(description=_("types now"), boolean=True)
+    def types_now(self, row: ConsoleSession) -> bool:
+        """Return whether its user holds control at this moment."""
+        return row.mode == Mode.CONTROL and row.opened_at is not None and row.ended_at is None
 
     @admin.display(description=_("duration"))
     def open_for(self, row: ConsoleSession) -> str | None:
@@ -78,3 +163,70 @@ class ConsoleSessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generi
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: an audit is kept."""
         return False
+
+
+@admin.register(ConsolePolicy)
+class ConsolePolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What holds for the consoles of a machine or a group, from the next one that is opened."""
+
+    list_display = ("__str__", "machine", "group", "record", "thumbnails")
+    list_filter = ("record", "thumbnails", ("group", admin.EmptyFieldListFilter))
+    list_select_related = ("machine", "group")
+    search_fields = ("machine__name", "machine__uuid", "group__name")
+    autocomplete_fields = ("machine", "group")
+    fieldsets: ClassVar = [
+        (
+            None,
+            {
+                "description": _(
+                    "A group's policy holds for its members, and for the machines that are granted to it. What is "
+                    "recorded is announced on the screen. A change holds for consoles that are opened afterwards."
+                ),
+                "fields": ("machine", "group", "record", "thumbnails"),
+            },
+        ),
+    ]
+
+
+@admin.register(Recording)
+class RecordingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What was recorded; it is watched on the portal's own page, which keeps who did."""
+
+    list_display = ("started_at", "session", "seconds", "bytes", "ended_at")
+    list_filter = (("ended_at", admin.EmptyFieldListFilter), "started_at", "session__protocol")
+    list_select_related = ("session__user", "session__machine")
+    list_per_page = 50
+    search_fields = ("session__machine__name", "session__machine__uuid", "session__user__username")
+    date_hierarchy = "started_at"
+    exclude: ClassVar = ["file"]
+    actions = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Recording]:
+        """Leave the machines' XML where it is."""
+        return super().get_queryset(request).defer("session__machine__definition_xml")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: consoles make them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: the proxy writes them."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: retention deletes them, with their files."""
+        return False
+
+
+def typed_words(detail: dict[str, Any]) -> str:
+    """Say how much was typed by a program, never what."""
+    count = int(detail.get("characters", 0))
+    if detail.get("secret"):
+        words = ngettext("typed %d secret character", "typed %d secret characters", count) % count
+    else:
+        words = ngettext("typed %d character", "typed %d characters", count) % count
+    return f"{words} ({detail['layout']})" if detail.get("layout") else words
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -12,22 +12,18 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
 from threading import Event, Lock, Thread
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import close_old_connections
-from django.db.models import F, Value
-from django.db.models.functions import Greatest
-from django.utils import timezone
 from redis import Redis, ResponseError
 
-from consoles import sessions
-from consoles.models import ConsoleSession
+from consoles import leases, presence, reports, sessions
+from consoles.models import ConsoleSession, Protocol
 from consoles.proxy import redis_names
-from consoles.proxy.endings import Ending, ending_of
+from consoles.proxy.endings import Ending
 from machines.redis_client import redis_client
 
 logger = logging.getLogger(__name__)
@@ -97,9 +93,9 @@ class Auditor:
         except ResponseError as error:
             self._make_group(error)
             return True
-        reports: list[Report] = [report for _, batch in answer for report in batch]
-        self._write(reports)
-        return bool(reports)
+        found: list[Report] = [report for _, batch in answer for report in batch]
+        self._write(found)
+        return bool(found)
 
     def take_over(self) -> bool:
         """Write reports that a process read and then died over."""
@@ -127,25 +123,32 @@ class Auditor:
             return False
         self.take_over()
         present = list(sessions.not_ended())
-        due = sessions.due_to_end(present)
-        sessions.end_each(due)
-        allowed = [session for session in present if session.pk not in due]
+        verdict = sessions.verdict_on(present)
+        verdict.carry_out()
+        allowed = [session for session in present if session.pk not in verdict.due]
         self._renew([session for session in allowed if session.opened_at])
         self._sweep([session for session in allowed if not session.opened_at])
         return True
 
     def _renew(self, opened: list[ConsoleSession]) -> None:
-        """Prolong leases that are still there; a session without a proxy is over."""
+        """Prolong leases that are still there and right them; a session without a proxy is over."""
         with self._redis.pipeline(transaction=False) as pipe:
             for session in opened:  # only a lease that exists: one that was taken away stays away
-                pipe.set(redis_names.lease_key(str(session.pk)), "1", ex=redis_names.LEASE_SECONDS, xx=True)
+                pipe.expire(redis_names.lease_key(str(session.pk)), redis_names.LEASE_SECONDS)
+            for session in opened:
+                pipe.get(redis_names.lease_key(str(session.pk)))
             for session in opened:
                 pipe.exists(redis_names.pulse_key(str(session.pk)))
             answers = pipe.execute()
-        served = answers[len(opened) :]
-        lost = [session.pk for session, pulse in zip(opened, served, strict=True) if not pulse]
-        sessions.end(lost, Ending.LOST)
-        _close(lost, Ending.LOST)
+        modes, served = answers[len(opened) : -len(opened)], answers[2 * len(opened) :]
+        wrong = [session.pk for session, mode in zip(opened, modes, strict=True) if mode not in {None, session.mode}]
+        if wrong:
+            leases.write_modes(wrong)
+        lost = [session for session, pulse in zip(opened, served, strict=True) if not pulse]
+        for ending in (Ending.LOST, Ending.SILENT):
+            these = [session.pk for session in lost if _ending_without_pulse(session) is ending]
+            sessions.end(these, ending)
+            _close(these, ending)
 
     def _sweep(self, unopened: list[ConsoleSession]) -> None:
         """Close the rows of tickets that nobody used while they could be."""
@@ -155,14 +158,16 @@ class Auditor:
             leases = pipe.execute()
         _close([session.pk for session, lease in zip(unopened, leases, strict=True) if not lease], Ending.UNUSED)
 
-    def _write(self, reports: Iterable[Report]) -> None:
-        """Write reports into their rows, then tell Redis that they are done."""
-        for identity, fields in reports:
+    def _write(self, batch: Iterable[Report]) -> None:
+        """Write reports into their rows, then tell Redis that they are done, and pages who is where."""
+        changed: set[UUID] = set()
+        for identity, fields in batch:
             try:
-                _apply(fields)
-            except (KeyError, ValueError, ValidationError):
+                changed |= reports.write(fields)
+            except (KeyError, ValueError, OverflowError, ValidationError):
                 logger.warning("a report about a console was not understood")
             self._redis.xack(redis_names.EVENTS_STREAM, redis_names.AUDIT_GROUP, identity)
+        presence.tell(changed)
 
     def _make_group(self, error: ResponseError) -> None:
         """Make the consumer group, which a new or emptied Redis lacks; raise any other error again."""
@@ -172,19 +177,11 @@ class Auditor:
             self._redis.xgroup_create(redis_names.EVENTS_STREAM, redis_names.AUDIT_GROUP, id="0", mkstream=True)
 
 
-def _apply(fields: dict[str, str]) -> None:
-    """Write one report. Again, or late, it changes nothing for the worse; the proxy knows best how a session ended."""
-    row = ConsoleSession.objects.filter(pk=fields["session"])
-    at = datetime.fromtimestamp(float(fields["at"]), UTC)
-    row.update(
-        bytes_to_client=Greatest(F("bytes_to_client"), Value(int(fields["to_client"]))),
-        bytes_from_client=Greatest(F("bytes_from_client"), Value(int(fields["from_client"]))),
-    )
-    if fields["event"] == "opened":
-        row.filter(opened_at=None).update(opened_at=at)
-    elif fields["event"] == "closed":
-        row.update(ended_at=at, end_reason=ending_of(fields["reason"]), login="")
+def _ending_without_pulse(session: ConsoleSession) -> Ending:
+    """Say who is gone: the proxy, or the page itself, where there is no proxy."""
+    return Ending.SILENT if session.protocol == Protocol.PICTURES else Ending.LOST
 
 
 def _close(rows: list[UUID], ending: Ending) -> None:
-    sessions.not_ended().filter(pk__in=rows).update(ended_at=timezone.now(), end_reason=ending, login="")
+    if rows:
+        presence.tell(sessions.close(sessions.not_ended().filter(pk__in=rows), ending))

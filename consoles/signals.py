@@ -7,18 +7,20 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from consoles import sessions
+from consoles.models import Mode
 from consoles.proxy.endings import Ending
 from machines.signals import login_ended, rights_changed, user_disabled
 
 
 @receiver(rights_changed)
 def on_rights_changed(user_ids: Collection[int], **_: Any) -> None:
-    """End what these people may no longer do. A viewer who was an operator loses control, and may view again."""
-    _look_again(user_ids)
+    """End what these people may no longer do, and what they lend. A viewer who was an operator looks on."""
+    _look_again(Q(user__in=user_ids) | Q(granted_by__in=user_ids))
 
 
 @receiver(login_ended)
@@ -31,14 +33,15 @@ def on_login_ended(login: str, **_: Any) -> None:
 def on_user_disabled(user_id: int, **_: Any) -> None:
     """End all consoles of someone who may no longer sign in."""
     sessions.end(list(sessions.not_ended().filter(user=user_id).values_list("pk", flat=True)), Ending.USER_DISABLED)
+    _look_again(Q(mode=Mode.CONTROL))  # what was lent; a user who was deleted is named nowhere any more
 
 
 @receiver(post_save, sender=User)
 def on_user_saved(instance: User, update_fields: Collection[str] | None = None, **_: Any) -> None:
     """End the consoles of logins that a new password has ended."""
     if update_fields is None or "password" in update_fields:
-        transaction.on_commit(lambda: _look_again({instance.pk}))
+        transaction.on_commit(lambda: _look_again(Q(user=instance)))
 
 
-def _look_again(user_ids: Collection[int]) -> None:
-    sessions.end_each(sessions.due_to_end(list(sessions.not_ended().filter(user__in=user_ids))))
+def _look_again(which: Q) -> None:
+    sessions.verdict_on(list(sessions.not_ended().filter(which))).carry_out()

@@ -13,6 +13,7 @@ from demo.guest import GuestImage
 
 DomainType = Literal["qemu", "kvm"]
 Graphics = Literal["vnc", "spice"]
+Clipboard = Literal["qemu-vdagent", "spicevmc"]
 
 NAMESPACE = "https://kvmportal.invalid/guest/1"
 """Of the metadata by which a demo or a test run knows its own domains; also the key for `virsh metadata`."""
@@ -36,11 +37,14 @@ def guest_xml(
     video: str = "vga",
     agent: bool = True,
     network: bool = True,
+    serial: bool = True,
+    clipboard: Clipboard | None = None,
     made_by: str = "",
 ) -> str:
     """Return the domain's XML.
 
-    Displays have no port and no password: only libvirt hands out a way to them. `made_by` is kept in the metadata.
+    Displays have no port and no password: only libvirt hands out a way to them. `clipboard` says who talks to the
+    guest's clipboard agent: QEMU itself, for VNC, or the SPICE server. `made_by` is kept in the metadata.
     """
     domain = E.domain(
         E.name(name),
@@ -56,7 +60,7 @@ def guest_xml(
         E.on_reboot("restart"),
         E.on_crash("preserve"),
         E.pm(E("suspend-to-mem", enabled="yes"), E("suspend-to-disk", enabled="no")),
-        E.devices(*_devices(graphics, video, agent, network)),
+        E.devices(*_ports(serial, agent), *_clipboard(clipboard), *_devices(graphics, video, network)),
         type=domain_type,
     )
     return etree.tostring(domain, pretty_print=True, encoding="unicode")
@@ -81,13 +85,23 @@ def _processor(domain_type: DomainType) -> Iterable[etree._Element]:
         yield E.features(E.acpi(), E.apic(), E.tcg(E("tb-cache", "64", unit="MiB")))
 
 
-def _devices(graphics: Sequence[Graphics], video: str, agent: bool, network: bool) -> Iterable[etree._Element]:
+def _ports(serial: bool, agent: bool) -> Iterable[etree._Element]:
     yield E.emulator("/usr/bin/qemu-system-x86_64")
-    yield E.controller(type="usb", model="none") if video != "qxl" else E.controller(type="usb", model="qemu-xhci")
-    yield E.serial(E.target(port="0"), type="pty")
-    yield E.console(E.target(type="serial", port="0"), type="pty")
+    if serial:
+        yield E.serial(E.target(port="0"), type="pty")
+        yield E.console(E.target(type="serial", port="0"), type="pty")
     if agent:
         yield E.channel(E.target(type="virtio", name="org.qemu.guest_agent.0"), type="unix")
+
+
+def _clipboard(kind: Clipboard | None) -> Iterable[etree._Element]:
+    if kind:
+        shared = [E.source(E.clipboard(copypaste="yes"))] if kind == "qemu-vdagent" else []
+        yield E.channel(*shared, E.target(type="virtio", name="com.redhat.spice.0"), type=kind)
+
+
+def _devices(graphics: Sequence[Graphics], video: str, network: bool) -> Iterable[etree._Element]:
+    yield E.controller(type="usb", model="none") if video != "qxl" else E.controller(type="usb", model="qemu-xhci")
     if network:
         yield E.interface(E.model(type="virtio"), E.rom(enabled="no"), type="user")
     for protocol in graphics:

@@ -32,9 +32,13 @@ set -eu
 for place in etc/libvirt var/lib/libvirt var/cache/libvirt var/log/libvirt run; do
     mount --bind "$0/$place" "/$place"
 done
+mkdir -p /run/lock
 exec libvirtd
 """
-"""Run in a mount namespace of its own: libvirt's directories, and /run with all other daemons' sockets, are ours."""
+"""Run in a mount namespace of its own: libvirt's directories, and /run with all other daemons' sockets, are ours.
+
+/run/lock is where libvirt notes who has a serial console open.
+"""
 
 
 class LibvirtFailed(Exception):

@@ -156,7 +156,7 @@ class Portal:
         self.directory = directory.absolute()
         self.log_directory = self.directory / "log"
         self.port = port or free_port()
-        self.console_port = next(port for port in iter(free_port, 0) if port != self.port)
+        self.console_port, spice_port, vnc_port = self._more_ports()
         self.url = f"http://127.0.0.1:{self.port}"
         own = {
             "DATABASE_URL": database_url,
@@ -167,6 +167,10 @@ class Portal:
             "CONSOLE_LISTEN": f"127.0.0.1:{self.console_port}",
             "CONSOLE_ORIGINS": self.url,
             "CONSOLE_PUBLIC_URL": f"ws://127.0.0.1:{self.console_port}/console",
+            "CONSOLE_SPICE_LISTEN": f"127.0.0.1:{spice_port}",
+            "CONSOLE_SPICE_PUBLIC": f"http://127.0.0.1:{spice_port}",
+            "CONSOLE_VNC_LISTEN": f"127.0.0.1:{vnc_port}",
+            "CONSOLE_VNC_PUBLIC": f"127.0.0.1:{vnc_port}",
             "STATIC_ROOT": str(static_root or self.directory / "static"),
             "DJANGO_SETTINGS_MODULE": "kvmportal.settings",
             "MALLOC_ARENA_MAX": "2",  # glibc would give each thread memory of its own and keep it
@@ -179,6 +183,13 @@ class Portal:
             program.name: Process(program, self.log_directory / f"{program.name}.log", self.environment)
             for program in programs(self.port)
         }
+
+    def _more_ports(self) -> list[int]:
+        """Return three free ports of 127.0.0.1, none of them the web server's."""
+        ports: set[int] = set()
+        while len(ports) < 3:
+            ports |= {free_port()} - {self.port}
+        return list(ports)
 
     def start(self) -> None:
         """Start every process; `prepare` must have run once. Returns at once: see `wait_ready`."""

@@ -108,12 +108,24 @@ class Calls:
             yield line.lookupByUUID(domain.bytes)
 
     @contextmanager
+    def line_of_its_own(self, domain: UUID, meanings: Meanings | None = None) -> Iterator[Any]:
+        """Begin what outlives the call and may hang (a stream); yields libvirt's domain on a line of its own.
+
+        That line is closed with the last reference to it: nothing else is ever called on it.
+        """
+        with self._turn(verb=True, domain=domain):
+            if not is_alive(self._first):
+                raise HostUnreachable(UNREACHABLE[1], text="the connection is closed")
+            line = self._open_line()
+            with _understood(line, meanings):
+                yield line.lookupByUUID(domain.bytes)
+
+    @contextmanager
     def _line(self, meanings: Meanings | None) -> Iterator[Any]:
         line = self._idle_line() or self._open_line()
         try:
-            yield line
-        except libvirt.libvirtError as error:
-            raise (from_libvirt(error, meanings) if is_alive(line) else unreachable(error)) from error
+            with _understood(line, meanings):
+                yield line
         finally:
             with self._turns:
                 if self._first:
@@ -164,6 +176,15 @@ class Calls:
             if domain:
                 self._busy_domains.discard(domain)
             self._turns.notify_all()
+
+
+@contextmanager
+def _understood(line: Any, meanings: Meanings | None) -> Iterator[None]:
+    """Raise our error for libvirt's."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise (from_libvirt(error, meanings) if is_alive(line) else unreachable(error)) from error
 
 
 def is_alive(line: Any) -> bool:

@@ -45,6 +45,7 @@ def parse(xml: str) -> Definition:
         memory_bytes=_memory(root),
         video_model=_attribute(root, "devices/video/model", "type"),
         graphics=graphics_of(root),
+        has_serial=has_serial(root),
         has_agent_channel=_agent_channel(root) is not None,
     )
 
@@ -166,6 +167,14 @@ def graphics_of(root: etree._Element) -> tuple[str, ...]:
 def graphics_devices(root: etree._Element) -> list[str]:
     """Return the type of every graphics device; its place in the list is libvirt's index of it."""
     return [device.get("type", "") for device in root.iterfind("devices/graphics")]
+
+
+def has_serial(root: etree._Element) -> bool:
+    """Say whether it has a serial console that libvirt can open: its first one, when that is a pseudo terminal."""
+    console = root.find("devices/console")
+    if console is None:
+        console = root.find("devices/serial")
+    return console is not None and console.get("type") == "pty"
 
 
 def agent_is_connected(xml: str) -> bool:

@@ -11,17 +11,20 @@ from uuid import UUID
 import libvirt
 import libvirt_qemu
 
-from hypervisor import answers, flags
+from hypervisor import answers, flags, screenshots
 from hypervisor.calls import Calls
-from hypervisor.definition import domain_element, graphics_devices
+from hypervisor.console import OnEnd, OnOutput, SerialConsole
+from hypervisor.definition import domain_element, graphics_devices, has_serial
 from hypervisor.errors import DomainInWrongState, NotSupported
 from hypervisor.readings import Address, JobProgress
 from hypervisor.translation import (
     AGENT,
     AUTOSTARTING,
+    OPENING_CONSOLE,
     PRESSING_KEYS,
     SAVING,
     SAVING_TO_FILE,
+    SCREENSHOTTING,
     SLEEPING,
     STARTING,
     UNDEFINING,
@@ -229,6 +232,45 @@ class Domain:
             index = _graphics_index(domain.XMLDesc(0), protocol)
             fd = domain.openGraphicsFD(index, libvirt.VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH)
         return socket.socket(fileno=fd)
+
+    def open_console(self, on_output: OnOutput, on_end: OnEnd, *, take_over: bool = False) -> SerialConsole:
+        """Open its serial console, for as long as it runs and nobody takes it over (virDomainOpenConsole).
+
+        It has a libvirt connection of its own. Works for remote hosts too.
+
+        Args:
+            on_output: called in the event loop's thread with what the machine says; it must not block.
+            on_end: called there, once, when the console ends by itself.
+            take_over: throw out the program that has it open.
+
+        Raises:
+            ConsoleHeld: another program has it open.
+            DomainInWrongState: it does not run.
+            NotSupported: it has none.
+        """
+        with self._calls.line_of_its_own(self.uuid, OPENING_CONSOLE) as domain:
+            if not has_serial(domain_element(domain.XMLDesc(0))):
+                raise NotSupported("The machine has no serial console.")
+            return SerialConsole(domain, on_output, on_end, take_over=take_over)
+
+    def screenshot(self, screen: int = 0, *, within: float = screenshots.SECONDS) -> bytes:
+        """Return a picture of one of its screens as QEMU makes it: PNG, from old ones PPM (virDomainScreenshot).
+
+        Args:
+            screen: 0 is the first.
+            within: seconds that it may take. A call that takes longer goes on in the background and keeps its line;
+                until it returns, every verb on this domain raises DomainBusy.
+
+        Raises:
+            DomainInWrongState: it does not run, or has no such screen.
+            NotSupported: it has no screen at all, or the picture is larger than screenshots.MOST_BYTES.
+            DomainBusy: it did not answer in time.
+        """
+        return screenshots.within(within, lambda: self._screenshot(screen))
+
+    def _screenshot(self, screen: int) -> bytes:
+        with self._calls.verb(self.uuid, SCREENSHOTTING) as domain:
+            return screenshots.take(domain, screen)
 
     def addresses(self) -> list[Address]:
         """Return its addresses as its agent reports them, without the loopback's (virDomainInterfaceAddresses).

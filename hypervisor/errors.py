@@ -8,6 +8,7 @@
     ├── DomainBusy               another job holds the domain, or its QEMU process does not answer
     ├── AgentUnavailable         the guest agent is not there or does not answer
     ├── OperationAborted         the job was cancelled
+    ├── ConsoleHeld              another program has the domain's serial console open
     ├── PermissionDenied         libvirt refuses this connection
     ├── NotSupported             the host or the domain cannot do that
     ├── NoSpace                  the host's storage is full
@@ -91,6 +92,12 @@ class OperationAborted(HypervisorError):
     """The job was cancelled."""
 
     word = "operation_aborted"
+
+
+class ConsoleHeld(HypervisorError):
+    """Another program has the domain's serial console open."""
+
+    word = "console_held"
 
 
 class PermissionDenied(HypervisorError):

@@ -19,6 +19,7 @@ class Definition:
     memory_bytes: int = 0
     video_model: str = ""
     graphics: tuple[str, ...] = ()
+    has_serial: bool = False
     has_agent_channel: bool = False
 
 

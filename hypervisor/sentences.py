@@ -34,6 +34,8 @@ CONTEXTS = {
     "SLEEPING": "while a machine is put to sleep",
     "WAKING": "while a machine is woken",
     "PRESSING_KEYS": "while keys are sent",
+    "OPENING_CONSOLE": "while a serial console is opened",
+    "SCREENSHOTTING": "while a picture of a screen is taken",
     "UNDEFINING": "while a machine is undefined",
     "AUTOSTARTING": "while autostart is set",
     "STORING": "while a storage pool is asked",

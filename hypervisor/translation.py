@@ -10,6 +10,7 @@ import libvirt
 from hypervisor.errors import (
     AgentUnavailable,
     BadDefinition,
+    ConsoleHeld,
     DomainBusy,
     DomainInWrongState,
     DomainNotFound,
@@ -300,6 +301,20 @@ PRESSING_KEYS: Meanings = {
     ),
 }
 """What some numbers mean while keys are pressed, in addition."""
+
+OPENING_CONSOLE: Meanings = {
+    libvirt.VIR_ERR_OPERATION_FAILED: (
+        ConsoleHeld,
+        "The machine's serial console is held by another program on its host, virsh for example.",
+    ),
+    libvirt.VIR_ERR_INTERNAL_ERROR: (NotSupported, "The machine has no serial console that its host can open."),
+}
+"""What some numbers mean while a serial console is opened, in addition."""
+SCREENSHOTTING: Meanings = {
+    libvirt.VIR_ERR_INTERNAL_ERROR: (NotSupported, "The machine's display has no picture to take."),
+    libvirt.VIR_ERR_OPERATION_INVALID: (DomainInWrongState, "The machine has no such screen now: it has to be on."),
+}
+"""What some numbers mean while a picture of a screen is taken, in addition."""
 
 UNDEFINING: Meanings = {
     libvirt.VIR_ERR_OPERATION_INVALID: (

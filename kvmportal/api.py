@@ -32,6 +32,17 @@ ROUTERS = (
     "lifecycle.saved_api",
     "lifecycle.host_api",
     "consoles.api",
+    "consoles.sessions_api",
+    "consoles.doctor_api",
+    "consoles.picture_api",
+    "consoles.viewer_api",
+    "notices.api",
+    "fleet.api",
+    "audit.api",
+    "sharing.api",
+    "sharing.asks_api",
+    "sharing.projects_api",
+    "assist.api",
 )
 for module in ROUTERS:
     api.add_router("", f"{module}.router")
@@ -40,7 +51,10 @@ for module in ROUTERS:
 @api.exception_handler(Refused)
 def refused(_request: HttpRequest, exc: Refused) -> HttpResponse:
     """Answer what the portal refuses for a reason of its own, usually 409."""
-    return api_error(exc.status, code=exc.code, message=exc.sentence, details=exc.details)
+    answer = api_error(exc.status, code=exc.code, message=exc.sentence, details=exc.details)
+    if exc.retry_after:
+        answer["Retry-After"] = str(exc.retry_after)
+    return answer
 
 
 @api.exception_handler(PermissionDenied)

@@ -8,14 +8,64 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 ROOT = Path(__file__).resolve().parent.parent
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class BadEnvironment(ValueError):
     """A variable is missing or cannot be understood; the message says which and what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """How the portal sends mail: over SMTP, or (for trying things out) each mail as a file in a directory."""
+
+    sender: str
+    host: str = ""
+    port: int = 0
+    user: str = ""
+    password: str = ""
+    starttls: bool = False
+    tls: bool = False
+    directory: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """The OpenID Connect provider by which people may log in."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    name: str
+    new_users: bool
+    """Whether whoever it vouches for gets an account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The LDAP directory whose people may log in with their password there. Groups are distinguished names."""
+
+    url: str
+    users: str
+    """Below which entry people are looked for."""
+    starttls: bool = True
+    ca_file: str = ""
+    bind_dn: str = ""
+    bind_password: str = ""
+    user_filter: str = "(uid=%(user)s)"
+    groups: str = ""
+    """Below which entry groups are looked for; empty: groups say nothing."""
+    group_member: str = "member"
+    required_group: str = ""
+    staff_group: str = ""
+    superuser_group: str = ""
+    helpdesk_group: str = ""
+    mirrored_groups: tuple[str, ...] = ()
+    """Names of Django groups that have the directory's members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +81,17 @@ class Environment:
     console_public_url: str
     console_listen: str
     console_origins: tuple[str, ...]
+    console_spice_public: str
+    """Where virt-viewer's SPICE connections arrive, `http(s)://host:port`; empty: no such files are made."""
+    console_spice_listen: str
+    console_vnc_public: str
+    """Where virt-viewer's VNC connections arrive, `host:port`; empty: no such files are made."""
+    console_vnc_listen: str
+    console_viewer_cert: str
+    """Path of the certificate chain (PEM) that both show; empty where TLS ends in front, or where there is none."""
+    console_viewer_key: str
+    consoles_per_proxy: int
+    """How many console sessions one proxy process serves at once."""
     allowed_hosts: tuple[str, ...]
     static_root: Path
     time_zone: str
@@ -43,6 +104,41 @@ class Environment:
     """The libvirt storage pool, on each host, of machines saved to a named file."""
     saved_files_dir: str
     """Where a host that has no such pool gets it."""
+    consoles_per_user: int
+    """How many consoles one person may have open at once."""
+    console_idle_limit: int
+    """Seconds without anything typed after which a console ends, 0 for never."""
+    console_limit: int
+    """Seconds after which a console ends in any case, 0 for never."""
+    assist_policy: str
+    """How the helpdesk comes to see a screen: consent, notify or off."""
+    assist_limit: int
+    """Seconds after which help that goes on ends by itself."""
+    assist_wait_limit: int
+    """Seconds after which a request for help that led to nothing ends by itself."""
+    recordings_dir: Path
+    """Where console proxies write recordings and web processes read them."""
+    recordings_days: int
+    """After how many days a recording is deleted."""
+    notices_days: int
+    """After how many days a notice is deleted."""
+    audit_days: int
+    """After how many days an entry of the audit trail is removed."""
+    audit_key_file: str
+    """The path of a private key (PEM, Ed25519) that signs the trail; empty: a key that the secret key gives."""
+    audit_trusted_keys: tuple[str, ...]
+    """Public halves, in hexadecimal, of keys that signed it before."""
+    trusted_proxies: int
+    """How many reverse proxies in a row stand in front and write X-Forwarded-For."""
+    login_failures_per_address: int
+    """Failed logins from one address within a minute, after which it waits."""
+    login_failures_per_name: int
+    """Failed logins under one name within five minutes, after which that name waits."""
+    mail: Mail | None
+    provider: Provider | None
+    directory: Directory | None
+    departed_machines: str
+    """What becomes of the machines of somebody who is disabled or deleted: keep, project or save."""
 
     @property
     def secure(self) -> bool:
@@ -59,6 +155,7 @@ def read(environ: Mapping[str, str]) -> Environment:
     portal_url = _origin("PORTAL_URL", environ.get("PORTAL_URL") or "http://localhost:8000")
     parts = urlsplit(portal_url)
     console_default = f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}/console"
+    cert, key = _certificate(environ)
     database_default = f"sqlite:///{ROOT / 'var' / 'kvmportal.sqlite3'}"
     return Environment(
         secret_key=_secret(environ),
@@ -70,6 +167,13 @@ def read(environ: Mapping[str, str]) -> Environment:
         console_listen=_listen(environ, "CONSOLE_LISTEN", "127.0.0.1:6080"),
         console_origins=tuple(_origin("CONSOLE_ORIGINS", word) for word in _words(environ, "CONSOLE_ORIGINS"))
         or (portal_url,),
+        console_spice_public=_spice_public(environ, "CONSOLE_SPICE_PUBLIC", portal_url),
+        console_spice_listen=_tcp_listen(environ, "CONSOLE_SPICE_LISTEN", "127.0.0.1:6081"),
+        console_vnc_public=_vnc_public(environ, "CONSOLE_VNC_PUBLIC", portal_url, cert),
+        console_vnc_listen=_tcp_listen(environ, "CONSOLE_VNC_LISTEN", "127.0.0.1:6082"),
+        console_viewer_cert=cert,
+        console_viewer_key=key,
+        consoles_per_proxy=_count(environ, "CONSOLES_PER_PROXY", 1000),
         allowed_hosts=_hosts(environ, "ALLOWED_HOSTS") or (parts.hostname or "localhost",),
         static_root=Path(environ.get("STATIC_ROOT") or ROOT / "var" / "static"),
         time_zone=_time_zone(environ, "TIME_ZONE", "UTC"),
@@ -78,6 +182,25 @@ def read(environ: Mapping[str, str]) -> Environment:
         shutdown_limit=_seconds(environ, "SHUTDOWN_LIMIT", 120),
         saved_files_pool=_name(environ, "SAVED_FILES_POOL", "kvmportal-saved"),
         saved_files_dir=_absolute(environ, "SAVED_FILES_DIR", "/var/lib/libvirt/kvmportal-saved"),
+        consoles_per_user=_count(environ, "CONSOLES_PER_USER", 20),
+        console_idle_limit=_seconds(environ, "CONSOLE_IDLE_LIMIT", 0, least=0),
+        console_limit=_seconds(environ, "CONSOLE_LIMIT", 43_200, least=0),
+        assist_policy=_one_of(environ, "ASSIST_POLICY", ("consent", "notify", "off")),
+        assist_limit=_seconds(environ, "ASSIST_LIMIT", 7200, least=60),
+        assist_wait_limit=_seconds(environ, "ASSIST_WAIT_LIMIT", 28_800, least=60),
+        recordings_dir=Path(environ.get("RECORDINGS_DIR") or ROOT / "var" / "recordings"),
+        recordings_days=_count(environ, "RECORDINGS_DAYS", 30),
+        notices_days=_count(environ, "NOTICES_DAYS", 90),
+        audit_days=_count(environ, "AUDIT_DAYS", 730),
+        audit_key_file=_absolute(environ, "AUDIT_KEY_FILE", "/") if environ.get("AUDIT_KEY_FILE") else "",
+        audit_trusted_keys=_public_keys(environ, "AUDIT_TRUSTED_KEYS"),
+        trusted_proxies=_number(environ, "TRUSTED_PROXIES", int(parts.scheme == "https"), 0, "a whole number"),
+        login_failures_per_address=_count(environ, "LOGIN_FAILURES_PER_ADDRESS", 20),
+        login_failures_per_name=_count(environ, "LOGIN_FAILURES_PER_NAME", 5),
+        mail=_mail(environ),
+        provider=_provider(environ),
+        directory=_directory(environ),
+        departed_machines=_one_of(environ, "DEPARTED_MACHINES", ("keep", "project", "save")),
     )
 
 
@@ -88,14 +211,19 @@ def environment() -> Environment:
 
 
 def _secret(environ: Mapping[str, str]) -> str:
-    if key := environ.get("SECRET_KEY"):
-        return _long_enough("SECRET_KEY", key)
-    if not (path := environ.get("SECRET_KEY_FILE")):
-        return ""
+    name, key = _text_or_file(environ, "SECRET_KEY")
+    return _long_enough(name, key) if key else ""
+
+
+def _text_or_file(environ: Mapping[str, str], name: str) -> tuple[str, str]:
+    """Return what a variable holds, or the file that `<name>_FILE` names, and which variable that was."""
+    path = environ.get(f"{name}_FILE")
+    if (text := environ.get(name)) or not path:
+        return name, text or ""
     try:
-        return _long_enough("SECRET_KEY_FILE", Path(path).read_text().strip())
+        return f"{name}_FILE", Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadEnvironment(f"SECRET_KEY_FILE names {path}, which cannot be read: {error}.") from error
+        raise BadEnvironment(f"{name}_FILE names {path}, which cannot be read: {error}.") from error
 
 
 def _long_enough(name: str, key: str) -> str:
@@ -104,8 +232,8 @@ def _long_enough(name: str, key: str) -> str:
     return key
 
 
-def _flag(environ: Mapping[str, str], name: str) -> bool:
-    value = environ.get(name, "").lower()
+def _flag(environ: Mapping[str, str], name: str, default: str = "") -> bool:
+    value = (environ.get(name) or default).lower()
     if value in {"", "0", "false", "no", "off"}:
         return False
     if value in {"1", "true", "yes", "on"}:
@@ -113,10 +241,18 @@ def _flag(environ: Mapping[str, str], name: str) -> bool:
     raise BadEnvironment(f"{name} is {value!r}; write 1 or 0.")
 
 
-def _seconds(environ: Mapping[str, str], name: str, default: int) -> int:
+def _seconds(environ: Mapping[str, str], name: str, default: int, *, least: int = 1) -> int:
+    return _number(environ, name, default, least, "a whole number of seconds")
+
+
+def _count(environ: Mapping[str, str], name: str, default: int) -> int:
+    return _number(environ, name, default, 1, "a whole number")
+
+
+def _number(environ: Mapping[str, str], name: str, default: int, least: int, what: str) -> int:
     value = environ.get(name) or str(default)
-    if not (value.isascii() and value.isdigit()) or int(value) < 1:
-        raise BadEnvironment(f"{name} is {value!r}; write a whole number of seconds, at least 1.")
+    if not (value.isascii() and value.isdigit()) or int(value) < least:
+        raise BadEnvironment(f"{name} is {value!r}; write {what}, at least {least}.")
     return int(value)
 
 
@@ -124,6 +260,14 @@ def _name(environ: Mapping[str, str], name: str, default: str) -> str:
     value = environ.get(name) or default
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
         raise BadEnvironment(f"{name} is {value!r}; write at most 64 letters, digits, dots, dashes and underscores.")
+    return value
+
+
+def _one_of(environ: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
+    """Read one of these words; the first is the default."""
+    value = (environ.get(name) or words[0]).lower()
+    if value not in words:
+        raise BadEnvironment(f"{name} is {value!r}; write {', '.join(words[:-1])} or {words[-1]}.")
     return value
 
 
@@ -142,6 +286,13 @@ def _hosts(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     words = _words(environ, name)
     if wrong := [word for word in words if "/" in word]:
         raise BadEnvironment(f"{name} holds {wrong[0]!r}; write host names only, separated by commas.")
+    return words
+
+
+def _public_keys(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    words = _words(environ, name)
+    if wrong := [word for word in words if not re.fullmatch(r"[0-9a-f]{64}", word)]:
+        raise BadEnvironment(f"{name} holds {wrong[0]!r}; write keys as verifyaudit shows them, separated by commas.")
     return words
 
 
@@ -174,6 +325,151 @@ def _listen(environ: Mapping[str, str], name: str, default: str) -> str:
     fits = len(value) > len("unix:") if value.startswith("unix:") else parts.hostname and _port_fits(parts, needed=True)
     if not fits:
         raise BadEnvironment(f"{name} is {value!r}; write host:port, or unix: and the path of a socket.")
+    return value
+
+
+def _tcp_listen(environ: Mapping[str, str], name: str, default: str) -> str:
+    value = _listen(environ, name, default)
+    if value.startswith("unix:"):
+        raise BadEnvironment(f"{name} is {value!r}; write host:port.")
+    return value
+
+
+def _certificate(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Read the paths of certificate and key: both or none. Whether they can be used is seen by who uses them."""
+    names = ("CONSOLE_VIEWER_CERT", "CONSOLE_VIEWER_KEY")
+    cert, key = (_absolute(environ, name, "/") if environ.get(name) else "" for name in names)
+    if bool(cert) != bool(key):
+        given, missing = names if cert else reversed(names)
+        raise BadEnvironment(f"{given} is set without {missing}; set both, to the paths of PEM files.")
+    return cert, key
+
+
+def _spice_public(environ: Mapping[str, str], name: str, portal_url: str) -> str:
+    if not (value := environ.get(name, "")):
+        return ""
+    origin = _origin(name, value)
+    if urlsplit(origin).port is None:
+        raise BadEnvironment(f"{name} is {value!r}; write its port too.")
+    if portal_url.startswith("https:") and not origin.startswith("https:"):
+        raise BadEnvironment(f"{name} is {value!r}; write https://, since PORTAL_URL is of https too.")
+    return origin
+
+
+def _vnc_public(environ: Mapping[str, str], name: str, portal_url: str, cert: str) -> str:
+    if not (value := environ.get(name, "")):
+        return ""
+    if portal_url.startswith("https:") and not cert:
+        raise BadEnvironment(f"{name} needs CONSOLE_VIEWER_CERT and CONSOLE_VIEWER_KEY, since PORTAL_URL is of https.")
+    return _tcp_listen(environ, name, value)
+
+
+def _mail(environ: Mapping[str, str]) -> Mail | None:
+    """Read how mail is sent. The URL may hold a password, so no refusal repeats it."""
+    url, sender = environ.get("MAIL_URL", ""), environ.get("MAIL_FROM", "")
+    if not _both_or_none(environ, "MAIL_URL", "MAIL_FROM"):
+        return None
+    if not re.fullmatch(r"(?:[^<>@\r\n]* <)?[^\s<>@]+@[^\s<>@]+>?", sender) or ("<" in sender) != sender.endswith(">"):
+        raise BadEnvironment(f"MAIL_FROM is {sender!r}; write portal@example.org, or Name <portal@example.org>.")
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
+        return Mail(sender=sender, directory=parts.path)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/") or not _port_fits(parts):
+        raise BadEnvironment(
+            "MAIL_URL cannot be used; write smtp:// (with STARTTLS), smtps:// or file:///directory; "
+            "a user and password stand before the host, percent-encoded."
+        )
+    if parts.query not in {"", "starttls=0"}:
+        raise BadEnvironment("MAIL_URL ends in something other than ?starttls=0, which is all that may stand there.")
+    return Mail(
+        sender=sender,
+        host=parts.hostname,
+        port=parts.port or (465 if parts.scheme == "smtps" else 587),
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        tls=parts.scheme == "smtps",
+        starttls=parts.scheme == "smtp" and not parts.query,
+    )
+
+
+def _provider(environ: Mapping[str, str]) -> Provider | None:
+    issuer, client_id = environ.get("OIDC_ISSUER", "").rstrip("/"), environ.get("OIDC_CLIENT_ID", "")
+    _, secret = _text_or_file(environ, "OIDC_CLIENT_SECRET")
+    name, new_users = environ.get("OIDC_NAME") or "single sign-on", _flag(environ, "OIDC_NEW_USERS", default="1")
+    if not _both_or_none(environ, "OIDC_ISSUER", "OIDC_CLIENT_ID"):
+        return None
+    parts = urlsplit(issuer)
+    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+    if not safe or not parts.hostname or parts.query or parts.fragment or not _port_fits(parts):
+        raise BadEnvironment(f"OIDC_ISSUER is {issuer!r}; write the issuer, a URL that begins with https://.")
+    if not secret:
+        raise BadEnvironment("OIDC_CLIENT_SECRET is missing; set it or OIDC_CLIENT_SECRET_FILE, as OIDC_ISSUER is set.")
+    return Provider(issuer, client_id, secret, name, new_users)
+
+
+def _directory(environ: Mapping[str, str]) -> Directory | None:
+    """Read the LDAP directory. A malformed variable is refused also where no directory is meant."""
+    _, password = _text_or_file(environ, "LDAP_BIND_PASSWORD")
+    directory = Directory(
+        url=environ.get("LDAP_URL", "").rstrip("/"),
+        users=_dn(environ, "LDAP_USERS"),
+        starttls=_flag(environ, "LDAP_STARTTLS", default="1"),
+        ca_file=_absolute(environ, "LDAP_CA_FILE", "/") if environ.get("LDAP_CA_FILE") else "",
+        bind_dn=_dn(environ, "LDAP_BIND_DN"),
+        bind_password=password,
+        user_filter=environ.get("LDAP_USER_FILTER") or "(uid=%(user)s)",
+        groups=_dn(environ, "LDAP_GROUPS"),
+        group_member=environ.get("LDAP_GROUP_MEMBER") or "member",
+        required_group=_dn(environ, "LDAP_REQUIRED_GROUP"),
+        staff_group=_dn(environ, "LDAP_STAFF_GROUP"),
+        superuser_group=_dn(environ, "LDAP_SUPERUSER_GROUP"),
+        helpdesk_group=_dn(environ, "LDAP_HELPDESK_GROUP"),
+        mirrored_groups=_words(environ, "LDAP_MIRRORED_GROUPS"),
+    )
+    if not _both_or_none(environ, "LDAP_URL", "LDAP_USERS"):
+        return None
+    _check_directory(directory)
+    return directory
+
+
+def _check_directory(directory: Directory) -> None:
+    parts = urlsplit(directory.url)
+    if parts.scheme not in {"ldap", "ldaps"} or not parts.hostname or parts.path or not _port_fits(parts):
+        raise BadEnvironment("LDAP_URL cannot be used; write ldaps:// or ldap://, a host and perhaps a port.")
+    if bool(directory.bind_dn) != bool(directory.bind_password):
+        raise BadEnvironment("LDAP_BIND_DN and LDAP_BIND_PASSWORD go together; set both, or none of them.")
+    pattern = directory.user_filter
+    if not re.fullmatch(r"\(.*\)", pattern) or pattern.count("%(user)s") != 1 or pattern.count("%") != 1:
+        raise BadEnvironment(f"LDAP_USER_FILTER is {pattern!r}; write a filter such as (uid=%(user)s).")
+    if directory.group_member not in {"member", "uniqueMember", "memberUid"}:
+        found = directory.group_member
+        raise BadEnvironment(f"LDAP_GROUP_MEMBER is {found!r}; write member, uniqueMember or memberUid.")
+    if "helpdesk" in directory.mirrored_groups:
+        raise BadEnvironment("LDAP_MIRRORED_GROUPS names helpdesk; say whose that is by LDAP_HELPDESK_GROUP.")
+    groups = (
+        directory.required_group,
+        directory.staff_group,
+        directory.superuser_group,
+        directory.helpdesk_group,
+        *directory.mirrored_groups,
+    )
+    if any(groups) and not directory.groups:
+        raise BadEnvironment("LDAP_GROUPS is missing; write below which entry the groups are that others name.")
+
+
+def _both_or_none(environ: Mapping[str, str], first: str, second: str) -> bool:
+    """Return whether both variables are set; one without the other is refused."""
+    one, other = bool(environ.get(first)), bool(environ.get(second))
+    if one != other:
+        given, missing = (first, second) if one else (second, first)
+        raise BadEnvironment(f"{given} is set without {missing}; set both or none.")
+    return one
+
+
+def _dn(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "")
+    if value and not re.fullmatch(r"[A-Za-z][\w.-]*=[^=].*", value):
+        raise BadEnvironment(f"{name} is {value!r}; write a distinguished name such as ou=people,dc=example,dc=org.")
     return value
 
 

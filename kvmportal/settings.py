@@ -31,15 +31,28 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "django_celery_beat",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    *(["allauth.socialaccount.providers.openid_connect"] if ENV.provider else []),  # 6 MB for each process
+    "allauth.usersessions",
     "people",
+    "maintenance",
     "machines",
+    "audit",
     "lifecycle",
     "consoles",
+    "sharing",
+    "assist",
+    "notices",
+    "fleet",
     "kvmportal.apps.PortalConfig",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "kvmportal.behind_proxies.take_address",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "kvmportal.errors.api_errors",
@@ -48,8 +61,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "audit.asking.remember",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "kvmportal.indentation.leave_out",
     "kvmportal.one_thread.one_thread",  # innermost
 ]
 
@@ -102,9 +118,66 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+DIRECTORY = ENV.directory
+if DIRECTORY:
+    AUTHENTICATION_BACKENDS.append("people.directory.DirectoryBackend")
+PROVIDER = ENV.provider
+
 LOGIN_URL = "people:login"
 LOGIN_REDIRECT_URL = "lifecycle:machines"
 LOGOUT_REDIRECT_URL = "people:login"
+
+# django-allauth asks for passwords, second factors and providers; people/ says how (adapters.py) and draws the pages
+ACCOUNT_ADAPTER = "people.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]  # nobody signs up; only what its checks want to see
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_UNIQUE_EMAIL = False  # two accounts of one person may share an address
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # no mail to whoever somebody names
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_SESSION_COOKIE_AGE = SESSION_COOKIE_AGE = 14 * 86_400  # seconds
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if ENV.secure else "http"
+ACCOUNT_FORMS = {
+    "reauthenticate": "people.forms.AgainForm",
+    "reset_password": "people.forms.ForgottenForm",
+    "reset_password_from_key": "people.forms.NewPasswordForm",
+}
+ACCOUNT_RATE_LIMITS = {
+    "login": None,  # only failures count
+    "login_failed": f"{ENV.login_failures_per_address}/m/ip,{ENV.login_failures_per_name}/5m/key",
+}
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES = ENV.trusted_proxies
+SOCIALACCOUNT_ADAPTER = "people.adapters.ProviderAdapter"
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True}}
+SOCIALACCOUNT_STORE_TOKENS = False
+MFA_ADAPTER = "people.adapters.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # an administrator wrote it down
+MFA_TOTP_ISSUER = "kvmportal"
+MFA_TOTP_TOLERANCE = 1  # a phone's clock may be half a minute off
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = urlsplit(ENV.portal_url).hostname == "localhost"  # as browsers do
+MFA_FORMS = {
+    "authenticate": "people.forms.CodeForm",
+    "reauthenticate": "people.forms.CodeAgainForm",
+    "activate_totp": "people.forms.ActivateAppForm",
+    "add_webauthn": "people.forms.AddPasskeyForm",
+    "login_webauthn": "people.forms.PasskeyForm",
+}
+
+PASSWORD_RESET_TIMEOUT = 3600  # seconds; addresses stand in logs
+MAIL = ENV.mail
+EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+if MAIL:
+    EMAIL_BACKEND = f"django.core.mail.backends.{'filebased' if MAIL.directory else 'smtp'}.EmailBackend"
+    EMAIL_FILE_PATH = MAIL.directory
+    EMAIL_HOST, EMAIL_PORT = MAIL.host, MAIL.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL.user, MAIL.password
+    EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL.starttls, MAIL.tls
+    DEFAULT_FROM_EMAIL = SERVER_EMAIL = MAIL.sender
+    EMAIL_TIMEOUT = 10  # seconds
 
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENV.secure
@@ -124,6 +197,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": [SELF],
         "style-src": [SELF],
         "img-src": [SELF, "data:", "blob:"],
+        "media-src": [SELF, "blob:"],
         "connect-src": [
             SELF,
             f"{'wss' if ENV.secure else 'ws'}://{_portal.netloc}",
@@ -149,6 +223,10 @@ STATICFILES_DIRS: list[Any] = [
     ("vendor/novnc/vendor", ROOT / "node_modules/@novnc/novnc/vendor"),
     ("vendor/tabler/css", ROOT / "node_modules/@tabler/core/dist/css"),
     ("vendor/htmx", ROOT / "node_modules/htmx.org/dist"),
+    ("vendor/spice", "/usr/share/spice-html5"),
+    ("vendor/xterm/lib", ROOT / "node_modules/@xterm/xterm/lib"),
+    ("vendor/xterm/css", ROOT / "node_modules/@xterm/xterm/css"),
+    ("vendor/xterm/fit", ROOT / "node_modules/@xterm/addon-fit/lib"),
 ]
 STATICFILES_FINDERS = [
     "kvmportal.static.ServedFilesFinder",
@@ -199,6 +277,12 @@ CELERY_BEAT_SCHEDULE = {
     "settle operations whose worker died": _every(10.0, "lifecycle.reconcile"),
     "end connection tests that nobody carries out": _every(10.0, "lifecycle.end_lost_host_tests"),
     "look at saved files": _every(180.0, "lifecycle.look_at_saved_files"),
+    "look after help that goes on": _every(10.0, "assist.look_after"),
+    "delete old recordings": _every(3600.0, "consoles.delete_old_recordings"),
+    "send mails that are due": _every(15.0, "notices.mail_due"),
+    "delete old notices": _every(3600.0, "notices.delete_old"),
+    "seal the audit trail": _every(10.0, "audit.seal"),
+    "remove old entries of the audit trail": _every(3600.0, "audit.remove_old"),
 }
 
 IDLE_AFTER = ENV.idle_after
@@ -207,6 +291,21 @@ SAVED_FILES_POOL = ENV.saved_files_pool
 SAVED_FILES_DIR = ENV.saved_files_dir
 PORTAL_URL = ENV.portal_url
 CONSOLE_PUBLIC_URL = ENV.console_public_url
+RECORDINGS_DIR = ENV.recordings_dir
+RECORDINGS_DAYS = ENV.recordings_days
+NOTICES_DAYS = ENV.notices_days
+AUDIT_DAYS = ENV.audit_days
+AUDIT_KEY_FILE = ENV.audit_key_file
+AUDIT_TRUSTED_KEYS = ENV.audit_trusted_keys
+DEPARTED_MACHINES = ENV.departed_machines
+ASSIST_POLICY = ENV.assist_policy
+ASSIST_LIMIT = ENV.assist_limit
+ASSIST_WAIT_LIMIT = ENV.assist_wait_limit
+CONSOLES_PER_USER = ENV.consoles_per_user
+CONSOLE_IDLE_LIMIT = ENV.console_idle_limit
+CONSOLE_LIMIT = ENV.console_limit
+CONSOLE_SPICE_PUBLIC = ENV.console_spice_public
+CONSOLE_VNC_PUBLIC = ENV.console_vnc_public
 
 LOGGING = {
     "version": 1,

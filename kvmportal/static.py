@@ -8,9 +8,20 @@ from django.contrib.staticfiles.finders import FileSystemFinder
 from django.core.files.storage import Storage
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
-UNSERVED = ("*.map", "*.rtl.*", "*.ts", "*.gz", "tabler-*", "tabler.css", "htmx.js", "ext")
+UNSERVED = (
+    "*.map",
+    "*.rtl.*",
+    "*.ts",
+    "*.gz",
+    "tabler-*",
+    "tabler.css",
+    "htmx.js",
+    "ext",
+    "browser-es-module-loader",
+    "spice*.html",
+)
 """What lies beside the files we use in the front-end packages, as patterns of file and folder names."""
-UNSERVED_MODULES = ("htmx.esm.js", "htmx.amd.js", "htmx.cjs.js")
+UNSERVED_MODULES = ("htmx.esm.js", "htmx.amd.js", "htmx.cjs.js", "xterm.js", "addon-fit.js")
 
 
 class ServedFilesFinder(FileSystemFinder):
@@ -28,6 +39,8 @@ class ModuleManifestStorage(CompressedManifestStaticFilesStorage):
     """
 
     support_js_module_import_aggregation = True
+    max_post_process_passes = 20
+    """One for each step of the longest chain of imports: spice-html5's is long, and ours leads to it."""
     patterns = (
         (
             "*.css",

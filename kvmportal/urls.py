@@ -12,7 +12,13 @@ from machines import browser_script
 urlpatterns = [
     path("", include("lifecycle.urls")),
     path("", include("consoles.urls")),
+    path("", include("sharing.urls")),
+    path("", include("assist.urls")),
     path("", include("people.urls")),
+    path("", include("notices.urls")),
+    path("", include("fleet.urls")),
+    path("", include("audit.urls")),
+    path("", include("people.sign_in_urls")),
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
     path("words/<str:language>-<slug:fingerprint>.js", browser_script.view, name="browser_script"),

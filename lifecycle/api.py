@@ -15,7 +15,7 @@ from pydantic import ConfigDict
 
 from hypervisor.states import State
 from lifecycle import operations
-from lifecycle.history import LATELY, Filters, operation_or_404, visible_operations
+from lifecycle.history import Filters, operation_or_404, visible_operations
 from lifecycle.models import Operation, Status
 from lifecycle.page_requests import user_of
 from lifecycle.payload import operation_payload
@@ -24,6 +24,7 @@ from machines import listing
 from machines.access import Person, machine_or_404
 from machines.models import Machine
 from machines.payload import MachinePayload, machine_payload
+from machines.query_words import LATELY
 from machines.refused import Refused
 
 router = Router()
@@ -56,9 +57,11 @@ class MachineOut(Schema):
     memory_bytes: int
     video_model: str
     graphics: list[str]
+    consoles: list[str]
     agent_connected: bool
     addresses: list[dict[str, Any]]
     owner: str | None
+    project: str | None
     conflict: str
     version: int
     my_right: str
@@ -79,7 +82,7 @@ class MachineFilters(Schema):
     state: list[str] = Field(default_factory=list)
     q: str = ""
     host: str = ""
-    owner: str = Field("", description="a user name, or - for machines that nobody owns")
+    owner: str = Field("", description="a user name or a project's name, or - for machines that nobody owns")
     has_snapshot: str = ""
     has_saved_image: str = ""
     autostart: str = ""

@@ -17,5 +17,4 @@ class LifecycleConfig(AppConfig):
         from lifecycle import news, payload  # noqa: F401
         from machines import consumers
 
-        consumers.snapshot_sources.append(payload.open_operation_messages)
-        consumers.operation_sources.append(payload.known_operation_messages)
+        consumers.snapshot_sources.append(payload.operation_messages)

@@ -18,7 +18,7 @@ from lifecycle.models import Bulk, Operation
 from machines import listing
 from machines.access import Person, visible_machines
 from machines.listing import Filters
-from machines.models import Machine
+from machines.models import SHOWN_WITH, Machine
 from machines.parameters import checked
 from machines.refused import Refused
 from people.roles import is_administrator
@@ -94,7 +94,7 @@ def refuse_number(count: int) -> None:
 
 def seen(person: Person, machines: Sequence[UUID]) -> dict[UUID, Machine]:
     """Return those of these machines that this person may see."""
-    rows = visible_machines(person).select_related("host", "owner").defer("definition_xml", "description")
+    rows = visible_machines(person).select_related(*SHOWN_WITH).defer("definition_xml", "description")
     return rows.in_bulk(machines)
 
 

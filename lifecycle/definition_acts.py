@@ -32,7 +32,7 @@ def define(operation: Operation) -> Ending | None:
     ending = called(operation, lambda: _define(connection, operation))
     if ending is not LOST and saved_to:
         sentence = _(
-            "It is defined. A start boots it from its disks; to go on from “%(file)s”, restore that file instead."
+            "It is defined. It is still saved: a start goes on from “%(file)s”, “Boot afresh” boots it from its disks."
         )
         return succeeded(sentence % {"file": saved_to.name})
     if ending is not LOST and before and before.domain_id is not None:
@@ -131,10 +131,10 @@ def _undefine(connection: Connection, operation: Operation) -> None:
 
 
 def _paths(connection: Connection, operation: Operation) -> dict[str, str]:
-    """Return the file of each ticked disk, as its host has it now.
+    """Return the target of each file that was ticked, as its host has it now, with the file.
 
     Raises:
-        DomainInWrongState: meanwhile a disk is gone from the definition or used by others, or the machine is on.
+        DomainInWrongState: meanwhile a file is no disk of it any more or used by others, or the machine is on.
     """
     if not operation.parameters["disks"]:
         return {}
@@ -142,13 +142,14 @@ def _paths(connection: Connection, operation: Operation) -> dict[str, str]:
     if domain.is_active():
         raise DomainInWrongState(_("Its disks can be deleted when it is off only. Nothing was done."))
     asker = operation.requested_by or User()
-    choices = {choice.target: choice for choice in disk_choices(operation.machine, domain.xml(), asker)}
+    choices = {choice.file: choice for choice in disk_choices(operation.machine, domain.xml(), asker)}
     paths = {}
-    for target in operation.parameters["disks"]:
-        if target not in choices or choices[target].refusal:
-            words = {"disk": target, "why": choices[target].refusal if target in choices else _("It is gone.")}
+    for file in operation.parameters["disks"]:
+        why = choices[file].refusal if file in choices else _("The machine does not have it any more.")
+        if why:
+            words = {"disk": file, "why": why}
             raise DomainInWrongState(_("Disk %(disk)s cannot be deleted: %(why)s Nothing was done.") % words)
-        paths[target] = choices[target].path
+        paths[choices[file].target] = file
     return paths
 
 

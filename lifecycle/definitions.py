@@ -49,7 +49,7 @@ def demand_creation(machine: Machine, parameters: dict[str, Any], by: User) -> d
     if file := restorable(machine):
         sentence = _(
             "It was saved to “%(file)s” and has not run since: booting it now would lose what was in its memory. "
-            "Restore that file; or, if its memory may be lost, delete the file or define the machine first."
+            "Restore that file; or, if its memory may be lost, define the machine and boot it afresh."
         )
         raise Refused("saved_file", sentence % {"file": file.name}, details={"file": file.name})
     return demand_definition(machine, parameters, by)
@@ -88,6 +88,8 @@ def demand_free_name(name: str, host: Host, by: User, besides: UUID | None = Non
 def demand_that_nothing_is_lost_unsaid(machine: Machine, parameters: dict[str, Any], by: User) -> dict[str, Any]:
     """Let a machine be undefined when all that would go with it is ticked, and nothing that others need.
 
+    Disks are named by target or by file, and kept by file: in the worker another disk may be in that place.
+
     Raises:
         Refused: `would_lose` names what is not ticked; `disk_stays` says why a ticked disk cannot be deleted.
     """
@@ -95,9 +97,7 @@ def demand_that_nothing_is_lost_unsaid(machine: Machine, parameters: dict[str, A
         words = _(" and ").join(lost.values())
         sentence = _("It has %(things)s, lost when it is undefined. Tick what may go with it, or keep it defined.")
         raise Refused("would_lose", sentence % {"things": words}, details={"parameters": list(lost)})
-    if parameters["disks"]:
-        _demand_deletable(machine, parameters["disks"], by)
-    return parameters
+    return parameters | {"disks": _files_to_delete(machine, parameters["disks"], by)}
 
 
 def _unsaid(machine: Machine, parameters: dict[str, Any]) -> dict[str, str]:
@@ -111,16 +111,21 @@ def _unsaid(machine: Machine, parameters: dict[str, Any]) -> dict[str, str]:
     return lost
 
 
-def _demand_deletable(machine: Machine, targets: list[str], by: User) -> None:
+def _files_to_delete(machine: Machine, disks: list[str], by: User) -> list[str]:
+    if not disks:
+        return []
     if machine.domain_id is not None:
         raise Refused("disk_stays", _("Its disks can be deleted when it is off only. Shut it down first."))
-    choices = {choice.target: choice for choice in disk_choices(machine, machine.definition_xml, by)}
-    for target in targets:
-        if target not in choices:
-            sentence = _("It has no disk “%(target)s”.") % {"target": target}
+    choices = disk_choices(machine, machine.definition_xml, by)
+    files = {name: choice for choice in choices for name in (choice.target, choice.file)}
+    for disk in disks:
+        if disk not in files:
+            sentence = _("“disks” names “%(disk)s”, which is none of its disks.") % {"disk": disk}
             raise Refused("bad_parameters", sentence, status=400, details={"parameter": "disks"})
-        if refusal := choices[target].refusal:
+        if refusal := files[disk].refusal:
+            target = files[disk].target
             raise Refused("disk_stays", f"{target}: {refusal}", details={"disk": target})
+    return list(dict.fromkeys(files[disk].file for disk in disks))
 
 
 def _other_machine(uuid: UUID, machine: Machine, by: User) -> Refused:

@@ -25,6 +25,11 @@ class DiskChoice:
     path: str
     refusal: str
 
+    @property
+    def file(self) -> str:
+        """What it is ticked by: its file, so that another disk in its place never goes instead; else its target."""
+        return self.path or self.target
+
 
 def disk_choices(machine: Machine, xml: str, by: User) -> list[DiskChoice]:
     """Return the disks of this definition of the machine; other machines are named to those who may see them.

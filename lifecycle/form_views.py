@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -16,11 +15,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from lifecycle import form_pages, new_machines
 from lifecycle.form_pages import FormPage
 from lifecycle.models import Operation
-from lifecycle.page_requests import line_ends, user_of
+from lifecycle.page_requests import line_ends, say_on_its_way, user_of
 from machines.access import machine_or_404
 from machines.models import Host
 from machines.parameters import LONGEST_XML, bad
 from machines.refused import Refused
+from people.models import Project
 from people.roles import is_administrator
 
 OUTCOMES: dict[str, dict[str, bool]] = {
@@ -76,7 +76,13 @@ def new_machine(request: HttpRequest) -> HttpResponse:
             return redirect(_make(request, typed).machine.get_absolute_url())
         except Refused as found:
             refused = found
-    context = {"hosts": Host.objects.filter(enabled=True), "typed": typed, "refused": refused, "most": LONGEST_XML}
+    context: dict[str, Any] = {
+        "hosts": Host.objects.filter(enabled=True),
+        "typed": typed,
+        "refused": refused,
+        "most": LONGEST_XML,
+    }
+    context["projects"] = Project.objects.values_list("name", flat=True)
     return render(request, "lifecycle/new_machine.html", context, status=refused.status if refused else 200)
 
 
@@ -86,7 +92,7 @@ def _form(request: HttpRequest, uuid: UUID, page: FormPage) -> HttpResponse:
 
 def _typed(request: HttpRequest) -> dict[str, str]:
     """Return what the form says; a file's text goes before what was typed."""
-    typed = {name: request.POST.get(name, "").strip() for name in ("host", "owner", "outcome")}
+    typed = {name: request.POST.get(name, "").strip() for name in ("host", "owner", "project", "outcome")}
     upload = request.FILES.get("file")
     text = upload.read(LONGEST_XML * 4).decode(errors="replace") if upload else request.POST.get("xml", "")
     return typed | {"outcome": typed["outcome"] or "define", "xml": line_ends(text)}
@@ -100,6 +106,7 @@ def _make(request: HttpRequest, typed: dict[str, Any]) -> Operation:
     if len(typed["xml"]) > LONGEST_XML:
         raise bad("xml", _("A definition may have at most %(most)s characters.") % {"most": LONGEST_XML})
     outcome = OUTCOMES[typed["outcome"]]
-    made = new_machines.ask_for(user_of(request), typed["xml"], host=typed["host"], owner=typed["owner"], **outcome)
-    messages.info(request, _("%(machine)s is on its way.") % {"machine": made.machine.name})
+    asked: dict[str, Any] = outcome | {name: typed[name] for name in ("host", "owner", "project")}
+    made = new_machines.ask_for(user_of(request), typed["xml"], **asked)
+    say_on_its_way(request, made, _("%(machine)s is on its way.") % {"machine": made.machine.name})
     return made

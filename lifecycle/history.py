@@ -8,36 +8,23 @@ costs a walk through all rows, 10 ms; it needs no index of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from typing import TypeVar
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import Http404, QueryDict
 from django.utils import timezone
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from lifecycle.models import Operation, Status
 from machines.access import Person, machine_or_404, sees_everything, visible_machines
 from machines.operation_table import TABLE
-from machines.refused import Refused
+from machines.query_words import LATELY, bad_filter, moment, one_of, several, text
 
 ME = "me"
 """As `by`: the person who asks."""
-LATELY: dict[str, tuple[timedelta, str | Promise]] = {
-    "1h": (timedelta(hours=1), gettext_lazy("last hour")),
-    "24h": (timedelta(hours=24), gettext_lazy("last 24 hours")),
-    "7d": (timedelta(days=7), gettext_lazy("last 7 days")),
-}
-LONGEST = 255  # characters of a machine's name
-YEARS = range(1970, 3000)
 SAME_NAME_AT_MOST = 100
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +52,18 @@ class Filters:
             Refused: `bad_filter` (400), naming the parameter and what it may be.
             Http404: `machine` is the UUID of none that this person may see.
         """
-        machine = _text(query, "machine")
+        machine = text(query, "machine")
         machines, named = _machines(person, machine)
         return cls(
-            by=_text(query, "by"),
-            kinds=_several(query, "kind", TABLE, str),
-            statuses=_several(query, "status", Status.values, Status),
+            by=text(query, "by"),
+            kinds=several(query, "kind", TABLE, str),
+            statuses=several(query, "status", Status.values, Status),
             machine=machine,
             machines=machines,
             named=named,
-            since=_moment(query, "since"),
-            until=_moment(query, "until", end=True),
-            last=_one_of(query, "last", LATELY),
+            since=moment(query, "since"),
+            until=moment(query, "until", end=True),
+            last=one_of(query, "last", LATELY),
         )
 
     def apply(self, person: Person, found: QuerySet[Operation]) -> QuerySet[Operation]:
@@ -125,61 +112,15 @@ def operation_or_404(person: Person, operation_id: int) -> Operation:
     return operation
 
 
-def _bad(parameter: str, why: str) -> Refused:
-    sentence = _("The filter “%(parameter)s” cannot be used: %(why)s.") % {"parameter": parameter, "why": why}
-    return Refused("bad_filter", sentence, status=400, details={"parameter": parameter})
-
-
-def _text(query: QueryDict, name: str) -> str:
-    text = query.get(name, "").replace("\0", "").strip()
-    if len(text) > LONGEST:
-        raise _bad(name, _("it is longer than %(limit)s characters") % {"limit": LONGEST})
-    return text
-
-
-def _several(query: QueryDict, name: str, known: Iterable[str], as_value: Callable[[str], Value]) -> tuple[Value, ...]:
-    words = [word for word in query.getlist(name) if word]
-    if any(word not in known for word in words):
-        raise _bad(name, _("it may be %(words)s") % {"words": ", ".join(known)})
-    return tuple(as_value(word) for word in dict.fromkeys(words))
-
-
-def _one_of(query: QueryDict, name: str, known: Iterable[str]) -> str:
-    return next(iter(_several(query, name, known, str)), "")
-
-
-def _machines(person: Person, text: str) -> tuple[tuple[UUID, ...], str]:
+def _machines(person: Person, wanted: str) -> tuple[tuple[UUID, ...], str]:
     """Return the machines that are meant by a UUID or by a name, which several may have, and what to call them."""
-    if not text:
+    if not wanted:
         return (), ""
     try:
-        machine = machine_or_404(person, UUID(text))
+        machine = machine_or_404(person, UUID(wanted))
     except ValueError:
-        named = visible_machines(person).filter(name=text).values_list("pk", flat=True)[:SAME_NAME_AT_MOST]
+        named = visible_machines(person).filter(name=wanted).values_list("pk", flat=True)[:SAME_NAME_AT_MOST]
         if found := tuple(named):
-            return found, text
-        raise _bad("machine", _("you see none of this name or UUID")) from None
+            return found, wanted
+        raise bad_filter("machine", _("you see none of this name or UUID")) from None
     return (machine.uuid,), machine.name
-
-
-def _moment(query: QueryDict, name: str, *, end: bool = False) -> datetime | None:
-    """Read a date (its begin, or with `end` its end) or a date and time, in the portal's zone unless it names one."""
-    text = _text(query, name)
-    if not text:
-        return None
-    try:
-        when = (
-            _midnight(date.fromisoformat(text), end=end)
-            if len(text) <= len("2026-11-24")
-            else datetime.fromisoformat(text)
-        )
-        when = when if timezone.is_aware(when) else timezone.make_aware(when)
-    except (ValueError, OverflowError):
-        when = None
-    if when is None or when.year not in YEARS:
-        raise _bad(name, _("write a date such as 2026-11-24, or a date and time such as 2026-11-24T09:30"))
-    return when
-
-
-def _midnight(day: date, *, end: bool) -> datetime:
-    return datetime.combine(day + timedelta(days=1) if end else day, time())

@@ -10,12 +10,13 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from lifecycle.history import LATELY, ME, Filters, visible_operations
-from lifecycle.list_page import Choice, Link
+from lifecycle.history import ME, Filters, visible_operations
 from lifecycle.models import Operation, Status
 from machines.access import Person, sees_everything, visible_machines
 from machines.models import Machine
 from machines.operation_table import TABLE
+from machines.page_links import Choice, Link
+from machines.query_words import LATELY
 from machines.refused import Refused
 
 LENGTH = 50

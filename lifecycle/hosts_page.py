@@ -30,11 +30,12 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many machines of one state a host has, and the memory of all of them."""
+    """How many machines of one state a host has, and the memory and vCPUs of all of them."""
 
     state: State
     machines: int
     memory_bytes: int
+    vcpus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,11 @@ class HostView:
         return sum(load.memory_bytes for load in self.loads if load.state in ACTIVE_STATES)
 
     @property
+    def promised_vcpus(self) -> int:
+        """Return the vCPUs of the machines that are on."""
+        return sum(load.vcpus for load in self.loads if load.state in ACTIVE_STATES)
+
+    @property
     def overcommitted(self) -> bool:
         """Whether more memory is promised than there is."""
         return 0 < self.host.memory_bytes < self.promised_bytes
@@ -173,10 +179,10 @@ def _lease(host: Host) -> Lease | None:
 
 
 def _loads(machines: QuerySet[Machine]) -> dict[int, list[Load]]:
-    rows = machines.order_by().values_list("host_id", "state").annotate(Count("pk"), Sum("memory_bytes"))
+    rows = machines.order_by().values_list("host_id", "state").annotate(Count("pk"), Sum("memory_bytes"), Sum("vcpus"))
     loads: dict[int, list[Load]] = {}
-    for host_id, state, number, memory in rows:
-        loads.setdefault(host_id, []).append(Load(State(state), number, memory or 0))
+    for host_id, state, number, memory, vcpus in rows:
+        loads.setdefault(host_id, []).append(Load(State(state), number, memory or 0, vcpus or 0))
     return loads
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -18,7 +19,9 @@ from lifecycle.sight import Sight, sights
 from machines.access import Person, sees_everything, visible_machines
 from machines.listing import FILTER_NAMES, FLAGS, NAMES, NOBODY, Filters, Page, page
 from machines.models import Host, Machine
+from machines.page_links import Choice, Link
 from machines.state_words import STATE_WORDS
+from people.models import Project
 
 COLUMNS: tuple[tuple[str, str | Promise], ...] = (
     ("state", gettext_lazy("State")),
@@ -48,14 +51,6 @@ FLAG_LABELS: dict[str, str | Promise] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """A word with the query string it leads to."""
-
-    word: str
-    query: str
-
-
-@dataclass(frozen=True, slots=True)
 class Column:
     """A column's head: what a click sorts by (empty when nothing), and how it is sorted now."""
 
@@ -63,15 +58,6 @@ class Column:
     word: str | Promise
     query: str
     direction: str
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One value of a filter."""
-
-    value: str
-    word: str
-    chosen: bool
 
 
 class FilteredPage:
@@ -203,9 +189,11 @@ class ListPage(FilteredPage):
         """Return owners to choose from, and nobody; none where there is no choice."""
         if self.all:
             some = Exists(Machine.objects.filter(owner=OuterRef("pk")))
-            owning = User.objects.filter(some).order_by("username").values_list("username", flat=True)
-            found = list(owning[:OFFERED_OWNERS])
-            nobodys = Machine.objects.filter(owner=None).exists()
+            owning = User.objects.order_by().filter(some).values_list("username", flat=True)
+            together = Exists(Machine.objects.filter(project=OuterRef("pk")))
+            projects = Project.objects.order_by().filter(together).values_list("name", flat=True)
+            found = list(owning.union(projects).order_by("username")[:OFFERED_OWNERS])
+            nobodys = Machine.objects.filter(owner=None, project=None).exists()
         else:
             found = sorted({owner for _host, owner in self._places if owner})
             nobodys = any(owner is None for _host, owner in self._places)
@@ -214,8 +202,9 @@ class ListPage(FilteredPage):
 
     @cached_property
     def _places(self) -> list[tuple[str, str | None]]:
-        """Host and owner of the machines this person sees, each pair once."""
-        return list(self._visible().order_by().values_list("host__name", "owner__username").distinct())
+        """Host, and owner or project, of the machines this person sees, each pair once."""
+        holder = Coalesce("owner__username", "project__name")
+        return list(self._visible().order_by().values_list("host__name", holder).distinct())
 
     @property
     def flags(self) -> list[tuple[str, str | Promise, list[Choice]]]:

@@ -27,6 +27,9 @@ class MachineIn(Schema):
     xml: str = Field(min_length=1, max_length=LONGEST_XML, description="without <uuid>, it gets a new one")
     host: str = Field("", description="the host's name; may be left out when there is one only")
     owner: str = Field("", description="the user name of who is to own it; nobody unless given")
+    project: str = Field(
+        "", max_length=80, description="instead of an owner: the name of the project that is to own it"
+    )
     start: bool = Field(False, description="start it too")
     persistent: bool = Field(True, description="define it; otherwise it lasts as long as it runs and has to be started")
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
-from itertools import islice
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from django.db.models.functions import Coalesce
 from django.http import StreamingHttpResponse
-from django.utils import timezone
 
-from machines import listing
+from machines import downloads, listing
 from machines.access import Person
+from machines.downloads import ROWS
 from machines.listing import Filters
 
-ROWS = 1000
-"""How many rows are read and sent at a time."""
-BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
-"""Tells spreadsheets that a file is UTF-8; scripts would stumble over it."""
-COLUMNS = {
+COLUMNS: dict[str, str | Coalesce] = {
     "uuid": "uuid",
     "name": "name",
     "title": "title",
@@ -29,7 +23,7 @@ COLUMNS = {
     "state_reason": "state_reason",
     "since": "state_since",
     "host": "host__name",
-    "owner": "owner__username",
+    "owner": Coalesce("owner__username", "project__name"),
     "vcpus": "vcpus",
     "memory_bytes": "memory_bytes",
     "addresses": "addresses",
@@ -39,7 +33,6 @@ COLUMNS = {
     "snapshot_count": "snapshot_count",
 }
 """The columns of the CSV, and where each is read."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class Field(StrEnum):
@@ -57,13 +50,6 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-class _Echo:
-    """A file for csv.writer that hands each line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
 def text_lines(person: Person, filters: Filters, field: Field) -> Iterator[str]:
     """Yield a line for each machine that matches, in the order of the list; UUID and name stand a tab apart."""
     for uuid, name in listing.in_order(person, filters).values_list("uuid", "name").iterator(ROWS):
@@ -73,33 +59,13 @@ def text_lines(person: Person, filters: Filters, field: Field) -> Iterator[str]:
 
 def csv_lines(person: Person, filters: Filters) -> Iterator[str]:
     """Yield the head and a line for each machine that matches."""
-    writer = csv.writer(_Echo())
-    yield writer.writerow(COLUMNS)
-    for row in listing.in_order(person, filters).values_list(*COLUMNS.values()).iterator(ROWS):
-        yield writer.writerow([_cell(value) for value in row])
+    rows = listing.in_order(person, filters).values_list(*COLUMNS.values()).iterator(ROWS)
+    return downloads.csv_lines(COLUMNS, ([_text(value) for value in row] for row in rows))
 
 
 def download(lines: Iterator[str], kind: Format) -> StreamingHttpResponse:
     """Answer the lines as a file, which is sent while it is read."""
-    ending = {Format.TEXT: "txt", Format.CSV: "csv"}[kind]
-    day = timezone.localdate().isoformat()
-    return StreamingHttpResponse(
-        _parts(lines),
-        content_type=f"text/{'csv' if kind is Format.CSV else 'plain'}; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="machines-{day}.{ending}"', "Cache-Control": "no-store"},
-    )
-
-
-async def _parts(lines: Iterator[str]) -> AsyncIterator[str]:
-    """Read in the request's thread, a thousand rows at a time."""
-    while part := await sync_to_async("".join)(islice(lines, ROWS)):
-        yield part
-
-
-def _cell(value: Any) -> str:
-    """Write a value so that no spreadsheet takes it for a formula: an apostrophe stands before what looks like one."""
-    text = _text(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return downloads.download(lines, "machines", {Format.TEXT: "txt", Format.CSV: "csv"}[kind])
 
 
 def _text(value: Any) -> str:

@@ -8,10 +8,11 @@ from itertools import islice
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
-from lifecycle.list_page import Choice, FilteredPage
+from lifecycle.list_page import FilteredPage
 from lifecycle.names import Field, Format, text_lines
 from machines.access import Person
 from machines.listing import NAMES, matching
+from machines.page_links import Choice
 from machines.refused import Refused
 
 SHOWN = 10_000

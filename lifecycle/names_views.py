@@ -11,8 +11,9 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from lifecycle.names import BOM, Format, csv_lines, download, text_lines
+from lifecycle.names import Format, csv_lines, download, text_lines
 from lifecycle.names_page import NamesPage, format_of
+from machines.downloads import BOM
 from machines.refused import Refused
 
 

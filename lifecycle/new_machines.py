@@ -18,10 +18,18 @@ from machines import mirror
 from machines.models import Host, Machine
 from machines.parameters import bad
 from machines.refused import Refused
+from people.models import Project
 
 
 def ask_for(
-    by: User, xml: str, *, host: str = "", start: bool = False, persistent: bool = True, owner: str = ""
+    by: User,
+    xml: str,
+    *,
+    host: str = "",
+    start: bool = False,
+    persistent: bool = True,
+    owner: str = "",
+    project: str = "",
 ) -> Operation:
     """Make a machine's row from its definition and ask for its define, or for its create when it is to start.
 
@@ -33,15 +41,16 @@ def ask_for(
         host: the host's name; may be empty when there is one only.
         start: start it too.
         persistent: define it; otherwise it lasts as long as it runs, so it has to be started.
-        owner: the user name of who is to own it; empty for nobody.
+        owner: the user name of who is to own it, or
+        project: the name of the project; both empty for nobody.
 
     Raises:
-        Refused: there is no such host or user, or the definition is none, or another machine has its UUID or name,
-            or its host does not answer.
+        Refused: there is no such host, user or project, or their quota has no room for it, or the definition is none,
+            or another machine has its UUID or name, or its host does not answer.
     """
     if not (start or persistent):
         raise bad("start", _("A transient machine exists only while it runs: start it too, or define it."))
-    place, person = _host(host), _owner(owner)
+    place, holder = _host(host), _holder(owner, project)
     uuid, name = identity_of(xml)
     _demand_unknown(uuid)
     demand_free_name(name, place, by)
@@ -50,7 +59,7 @@ def ask_for(
     parameters: dict[str, Any] = {"persistent": persistent} if start else {}
     with transaction.atomic():
         try:
-            machine = mirror.expect(place, uuid, name, described, owner=person)
+            machine = mirror.expect(place, uuid, name, described, owner=holder)
         except IntegrityError:
             _demand_unknown(uuid)
             raise
@@ -64,6 +73,16 @@ def _host(name: str) -> Host:
     if name:
         raise bad("host", _("There is no host “%(name)s” that is enabled.") % {"name": name[:63]})
     raise bad("host", _("Say on which host: there are several.") if hosts else _("There is no host yet."))
+
+
+def _holder(owner: str, project: str) -> User | Project | None:
+    if owner and project:
+        raise bad("project", _("A machine belongs to a person or to a project: leave one empty."))
+    if not project:
+        return _owner(owner)
+    if found := Project.objects.filter(name=project).first():
+        return found
+    raise bad("project", _("There is no project “%(name)s”.") % {"name": project[:80]})
 
 
 def _owner(name: str) -> User | None:

@@ -17,16 +17,20 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from hypervisor.states import State
+from lifecycle import trail
 from lifecycle.demands import demanded
 from lifecycle.models import OPEN, Bulk, Operation, Status
 from lifecycle.payload import is_cancellable, operation_payload
+from lifecycle.quota_demands import demand_room
+from lifecycle.signals import tell_ended
 from machines import mirror, push
 from machines.access import Right, right_over
 from machines.models import Machine
 from machines.operation_table import TABLE, Kind, Queue
 from machines.parameters import checked
-from machines.refusals import RefusalCode, facts_of, refusal
+from machines.refusals import RefusalCode, facts_of, in_maintenance, refusal
 from machines.refused import Refused
+from maintenance import notices
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +87,10 @@ def advance(operation: Operation, *, where: Q | None = None, **changes: Any) -> 
     """Move a row on by compare-and-swap on its primary key and the status this object has.
 
     Returns the fresh row, or None when somebody else moved it first (or `where` does not hold). An end also
-    writes `finished_at`. Viewers are told on commit.
+    writes `finished_at`. Viewers, and who listens to `lifecycle.signals`, are told on commit.
     """
-    if changes.get("status", Status.RUNNING) not in OPEN:
+    ends = changes.get("status", Status.RUNNING) not in OPEN
+    if ends:
         changes = {"finished_at": timezone.now(), "waiting": False, **changes}
     with transaction.atomic():
         rows = Operation.objects.filter(where or Q(), pk=operation.pk, status=operation.status)
@@ -93,6 +98,9 @@ def advance(operation: Operation, *, where: Q | None = None, **changes: Any) -> 
             return None
         fresh = Operation.objects.with_machine().get(pk=operation.pk)
         push.operation(fresh.machine_id, dict(operation_payload(fresh)))
+        if ends:
+            tell_ended(fresh)
+            trail.ended(fresh)
     return fresh
 
 
@@ -140,23 +148,27 @@ def kind_named(name: str) -> Kind:
 
 def _accept(uuid: UUID, kind: Kind, by: User, given: dict[str, Any], bulk: Bulk | None) -> Operation:
     """Check, make way, insert; on commit, tell viewers and workers. Runs inside one transaction."""
-    machine = Machine.objects.select_related("host").defer("definition_xml", "description").filter(pk=uuid).first()
+    rows = Machine.objects.select_related("host", "owner", "project").defer("definition_xml", "description")
+    machine = rows.filter(pk=uuid).first()
     if machine is None:
         raise Http404(_("There is no such machine."))
     first = open_operations([uuid]).get(uuid)
     _refuse(machine, kind, by, first, given)
     parameters = demanded(kind, machine, given, by)
+    demand_room(kind, machine)
     if first:
         _preempt(first, kind)
     operation = Operation.objects.create(
         machine=machine, kind=kind.name, parameters=parameters, requested_by=by, bulk=bulk
     )
+    trail.asked(operation)
     push.operation(uuid, dict(operation_payload(operation)))
     transaction.on_commit(partial(send, operation), robust=True)
     return operation
 
 
 def _refuse(machine: Machine, kind: Kind, by: User, first: Operation | None, given: dict[str, Any]) -> None:
+    closure = notices.closure()
     found = refusal(
         kind,
         state=State(machine.state),
@@ -165,7 +177,10 @@ def _refuse(machine: Machine, kind: Kind, by: User, first: Operation | None, giv
         in_the_way=TABLE.get(first.kind) if first else None,
         facts=facts_of(machine),
         given=given,
+        closure=closure,
     )
+    if found and closure and found.code is RefusalCode.MAINTENANCE:
+        raise in_maintenance(closure)
     if found:
         status = 403 if found.code is RefusalCode.RIGHT else 409
         raise Refused(found.code, found.sentence, status=status, details=_details(found.code, machine, first))

@@ -1,10 +1,13 @@
-"""What every page that is posted to reads from the request: who asks, and where to go on."""
+"""What every page that is posted to reads from the request, who asks and where to go on; and what it says next."""
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
+
+from lifecycle.models import Operation
 
 
 def user_of(request: HttpRequest) -> User:
@@ -19,6 +22,11 @@ def next_page(request: HttpRequest, otherwise: str) -> str:
     hosts, secure = {request.get_host()}, request.is_secure()
     ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts=hosts, require_https=secure)
     return wanted if wanted and ours else otherwise
+
+
+def say_on_its_way(request: HttpRequest, asked: Operation, sentence: str) -> None:
+    """Say on the next page that this was asked for; that page's script then waits for the result, and says it too."""
+    messages.info(request, sentence, extra_tags=f"{asked.pk} {asked.kind} {asked.machine_id}")
 
 
 def line_ends(text: str) -> str:

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q
 
 from lifecycle.models import OPEN, Operation, Status
 from machines.operation_table import TABLE
+from machines.socket_messages import Versions
 
 
 class ErrorPayload(TypedDict):
@@ -96,18 +97,15 @@ def is_cancellable(operation: Operation) -> bool:
     return operation.status == Status.QUEUED or bool(kind and kind.cancellable)
 
 
-def open_operation_messages(machines: Collection[UUID]) -> list[dict[str, Any]]:
-    """Return a socket message for each open operation of these machines (`machines.consumers.snapshot_sources`)."""
-    return _messages(Operation.objects.with_machine().filter(machine__in=machines, status__in=OPEN))
+def operation_messages(machines: Collection[UUID], known: Versions) -> list[dict[str, Any]]:
+    """Return a message for each operation of these machines that a socket does not know as it is.
 
-
-def known_operation_messages(machines: Collection[UUID], operations: Collection[int]) -> list[dict[str, Any]]:
-    """Return a socket message for each of these operations (`machines.consumers.operation_sources`)."""
-    return _messages(Operation.objects.with_machine().filter(machine__in=machines, pk__in=operations))
-
-
-def _messages(rows: QuerySet[Operation]) -> list[dict[str, Any]]:
-    return [{"type": "operation", "operation": operation_payload(row)} for row in rows]
+    Only of those that are open, or that it still draws (`machines.socket_reads.snapshot_sources`).
+    """
+    wanted = Q(status__in=OPEN) | Q(pk__in=known.operations)
+    rows = Operation.objects.with_machine().filter(wanted, machine__in=machines)
+    news = [row for row in rows if known.operations.get(row.pk) != row.version]
+    return [{"type": "operation", "operation": operation_payload(row)} for row in news]
 
 
 def _iso(moment: datetime | None) -> str | None:

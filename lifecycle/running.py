@@ -26,10 +26,12 @@ from lifecycle.operations import advance, preempted_sentence
 from lifecycle.outcomes import AIMS, Ending, broken, cancelled, failed, succeeded
 from lifecycle.proofs import PROOFS, is_mirrored
 from lifecycle.pulse import WORKER, pulse
+from lifecycle.quota_demands import overtaken
 from machines import mirror, reread
 from machines.access import right_over
 from machines.models import Machine
 from machines.operation_table import TABLE, Queue
+from machines.refusals import RefusalCode
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +61,13 @@ def run(operation_id: int) -> None:
 
 
 def _no_longer_allowed(operation: Operation) -> Ending | None:
-    """Call off what somebody asked who has lost the right to it while it was queued."""
+    """Call off what somebody asked who has lost the right to it, or the room for it, while it was queued."""
     person = operation.requested_by
     needed = TABLE[operation.kind].variant(operation.parameters).right
-    if person and person.is_active and right_over(person, operation.machine) >= needed:
-        return None
-    return cancelled(_("Whoever asked for this may not do it any more."))
+    if not (person and person.is_active and right_over(person, operation.machine) >= needed):
+        return cancelled(_("Whoever asked for this may not do it any more."))
+    sentence = overtaken(operation)
+    return Ending(Status.FAILED, sentence, RefusalCode.QUOTA) if sentence else None
 
 
 def finish(operation: Operation, ending: Ending) -> None:

@@ -15,13 +15,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from audit.page import Timeline
 from lifecycle import operations as asking
 from lifecycle.form_pages import refused_page
 from lifecycle.history import operation_or_404
 from lifecycle.history_page import HistoryPage
 from lifecycle.list_page import ListPage
 from lifecycle.models import Operation, Status
-from lifecycle.page_requests import line_ends, next_page, user_of
+from lifecycle.page_requests import line_ends, next_page, say_on_its_way, user_of
 from lifecycle.sight import Sight, sight
 from machines.access import Right, machine_or_404
 from machines.models import Machine
@@ -68,6 +69,27 @@ def machine_history(request: HttpRequest, uuid: UUID) -> HttpResponse:
 @never_cache
 @require_safe
 @login_required
+def machine_timeline(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Show what happened to a machine, and by whom, to its owners."""
+    found = machine_or_404(request.user, uuid, Right.OWN)
+    try:
+        timeline = Timeline(found, request.GET)
+    except Refused as refused:
+        return _bad_filter(request, refused)
+    return _machine_page(request, uuid, "timeline", needed=Right.OWN, trail=timeline)
+
+
+@never_cache
+@require_safe
+@login_required
+def machine_consoles(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Show who was at a machine's screen, and what was recorded of that."""
+    return _machine_page(request, uuid, "consoles", needed=Right.VIEW)
+
+
+@never_cache
+@require_safe
+@login_required
 def machine_definition(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Show a machine's definition to its owners."""
     return _machine_page(request, uuid, "definition", needed=Right.OWN)
@@ -82,8 +104,8 @@ def request_operation(request: HttpRequest, uuid: UUID, kind: str) -> HttpRespon
     if wanted.loses and "confirm" not in request.POST:
         return _ask_first(request, found, wanted)
     try:
-        asking.request(found, kind, by=user_of(request), parameters=_parameters(request, wanted))
-        messages.info(request, _("%(machine)s: “%(operation)s” is on its way.") % _names(found, wanted))
+        asked = asking.request(found, kind, by=user_of(request), parameters=_parameters(request, wanted))
+        say_on_its_way(request, asked, _("%(machine)s: “%(operation)s” is on its way.") % _names(found, wanted))
     except Refused as refused:
         if page := refused_page(request, found, kind, refused):
             return page

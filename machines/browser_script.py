@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 
 from machines.refusals import EITHER
 from machines.table_json import as_json
+from people.models import Role
 
 A_YEAR = 31_536_000
 """Seconds."""
@@ -86,6 +87,14 @@ def _words() -> dict[str, Any]:
             "interrupted": _("interrupted"),
         },
         "details": _("Details"),
+        "notices": _("Notices, unread: %(n)s"),
+        "new_notices": _("%(n)s new notices"),
+        "show_notices": _("Show them"),
+        "ask_for_right": _("Ask for it"),
+        "roles": {role.value: str(role.label) for role in Role},
+        "asked": _("%(name)s wants to be %(role)s of %(machine)s."),
+        "grant_hour": _("Grant for 1 hour"),
+        "decline": _("Decline"),
         "selected": _("%(n)s selected"),
         "none_selected": _("None of the selected machines allows this now."),
         "offline": _("The portal did not answer. Nothing was asked of the machine; try again."),
@@ -95,6 +104,19 @@ def _words() -> dict[str, Any]:
         "bytes": _("%(done)s of %(total)s"),
         "when": _("possible when %(allowed)s"),
         "either": _(EITHER),
+        "picture_of": _("Screen of %(machine)s"),
+        "picture_off": _("Pictures of this screen are switched off."),
+        "help": {
+            "asked": _("%(user)s asks for help with %(machine)s."),
+            "offered": _("%(helper)s offers you help with %(machine)s and asks to see its screen."),
+            "taken": _("%(helper)s wants to help you with %(machine)s and asks to see its screen."),
+            "accepted": _("%(user)s lets you see the screen of %(machine)s."),
+            "declined": _("%(user)s does not want help with %(machine)s now."),
+            "withdrawn": _("%(user)s does not need help with %(machine)s any more."),
+            "broke_glass": _("%(helper)s of the helpdesk opened %(machine)s without asking."),
+            "ended": _("The help with %(machine)s has ended."),
+            "look": _("Look at it"),
+        },
         "none": _("none"),
         "nobody": _("nobody"),
         "no_addresses": _("none known; the guest agent reports them"),

@@ -13,13 +13,13 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 from redis import RedisError
 
-from machines.push import EVERYTHING, HOSTS, encoded, host_group, login_group, machine_group, user_group
+from machines.push import EVERYBODY, EVERYTHING, HOSTS, encoded, host_group, login_group, machine_group, user_group
 from machines.socket_login import SUBPROTOCOL, Visitor, visitor_of
-from machines.socket_messages import BadMessage, Versions, Watch, parse
-from machines.socket_reads import Standing, differences, operation_sources, snapshot, snapshot_sources, standing
+from machines.socket_messages import BadMessage, Ping, Versions, Watch, parse
+from machines.socket_reads import Standing, differences, snapshot, snapshot_sources, standing
 from people.logins import is_alive
 
-__all__ = ["UpdatesConsumer", "operation_sources", "snapshot_sources"]
+__all__ = ["UpdatesConsumer", "snapshot_sources"]
 
 LOGIN_ENDED = 4401
 """The code with which a socket is closed when its login is over."""
@@ -81,6 +81,9 @@ class UpdatesConsumer(AsyncWebsocketConsumer):
         except BadMessage as error:
             await self._send_error(error.code, error.sentence)
             return
+        if isinstance(message, Ping):
+            await self.send(text_data=encoded({"type": "pong", "number": message.number}))
+            return
         async with self.changing:
             await (self._watch(message) if isinstance(message, Watch) else self._resync(message))
 
@@ -110,7 +113,7 @@ class UpdatesConsumer(AsyncWebsocketConsumer):
         """Send what the client does not have; what it no longer may see it is told, too."""
         await self._look_again()
         news = database_sync_to_async(differences)
-        await self._send_texts(await news(self.standing.rights, message.machines, message.operations))
+        await self._send_texts(await news(self.standing.rights, message))
 
     async def _look_again(self) -> None:
         """Tell which rights have changed since, and show what may be seen again."""
@@ -125,7 +128,7 @@ class UpdatesConsumer(AsyncWebsocketConsumer):
     async def _take_standing(self, machines: Iterable[UUID]) -> None:
         """Read the rights over these machines, and be in exactly the groups that follow from them."""
         self.standing = await database_sync_to_async(standing)(self.visitor.user_id, set(machines))
-        wanted = {user_group(self.visitor.user_id), login_group(self.visitor.login)}
+        wanted = {user_group(self.visitor.user_id), login_group(self.visitor.login), EVERYBODY}
         wanted |= {machine_group(uuid) for uuid in self.standing.rights}
         wanted |= {HOSTS} if self.standing.administers else {host_group(host) for host in self.standing.hosts}
         wanted |= {EVERYTHING} if self.standing.everything else set()

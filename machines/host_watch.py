@@ -16,6 +16,7 @@ from hypervisor.connection import Connection
 from hypervisor.errors import HostUnreachable, HypervisorError
 from machines import mirror
 from machines.backoff import Backoff
+from machines.companions import Companion, companions
 from machines.guest_addresses import GuestAddresses
 from machines.inbox import Batch, Inbox
 from machines.leases import HeldLease, LeaseLost
@@ -50,20 +51,28 @@ class HostWatch(threading.Thread):
         self._backoff = Backoff()
         self._quietness = Quietness()
         self._described: set[UUID] = set()
+        self._companions: list[Companion] = []
 
     def run(self) -> None:
         """Connect and follow, again and again."""
+        self._companions = [begin(self.host, self.uri, self.held) for begin in companions]
         try:
             while not self.inbox.stopped:
                 self._try()
         except LeaseLost:
             log.warning("%s: another watcher has taken it over", self.host)
         finally:
+            self._part()
             database.close()
 
     def stop(self) -> None:
-        """Have the thread end soon; it may hang in a call to libvirt until that returns."""
+        """Have the thread end soon; it may hang in a call to libvirt until that returns. Companions end at once."""
         self.inbox.stop()
+        self._part()
+
+    def _part(self) -> None:
+        for companion in self._companions:
+            companion.close()
 
     def _try(self) -> None:
         """Follow the host until something fails, then wait."""

@@ -20,14 +20,14 @@ from django.utils.translation import gettext as _
 
 from hypervisor.states import State
 from machines.access import Person, visible_machines
-from machines.models import Machine
+from machines.models import SHOWN_WITH, Machine
 from machines.refused import Refused
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_SEARCH = 200
 NOBODY = "-"
-"""As `owner`: machines that no one owns."""
+"""As `owner`: machines that neither a person nor a project owns."""
 
 SORTS = {
     "name": "name",
@@ -185,7 +185,8 @@ def matching(person: Person, filters: Filters) -> QuerySet[Machine]:
     if filters.host:
         found = found.filter(host__name=filters.host)
     if filters.owner:
-        found = found.filter(owner=None) if filters.owner == NOBODY else found.filter(owner__username=filters.owner)
+        theirs = Q(owner__username=filters.owner) | Q(project__name=filters.owner)
+        found = found.filter(owner=None, project=None) if filters.owner == NOBODY else found.filter(theirs)
     if filters.has_snapshot is not None:
         found = found.filter(snapshot_count__gt=0) if filters.has_snapshot else found.filter(snapshot_count=0)
     for name in ("has_saved_image", "autostart", "persistent"):
@@ -200,12 +201,14 @@ def in_order(person: Person, filters: Filters) -> QuerySet[Machine]:
 
 
 def _searched(found: QuerySet[Machine], text: str) -> QuerySet[Machine]:
-    """Keep machines in which every word occurs: name, title, owner; addresses or UUID for words that look like one."""
+    """Keep machines in which every word occurs: name, title, owner, host; addresses or UUID for what looks like one."""
     words = text.split()
     if any(_ADDRESS.fullmatch(word) for word in words):
         found = found.alias(address_text=Cast("addresses", TextField()))
     for word in words:
-        anywhere = Q(name__icontains=word) | Q(title__icontains=word) | Q(owner__username__icontains=word)
+        anywhere = Q(name__icontains=word) | Q(title__icontains=word)
+        anywhere |= Q(owner__username__icontains=word) | Q(project__name__icontains=word)
+        anywhere |= Q(host__name__icontains=word)
         if _ADDRESS.fullmatch(word):
             anywhere |= Q(address_text__icontains=word)
         if _UUID.fullmatch(word):
@@ -219,12 +222,12 @@ def _ordered(found: QuerySet[Machine], filters: Filters, *, backwards: bool) -> 
     """Order by the sort key, ties by name and UUID (always ascending), all turned round when going backwards."""
     field, descending = SORTS[filters.sort.removeprefix("-")], filters.sort.startswith("-")
     if field == "owner_key":
-        found = found.annotate(owner_key=Coalesce("owner__username", Value("")))
+        found = found.annotate(owner_key=Coalesce("owner__username", "project__name", Value("")))
     keys = [(field, descending), ("name", False), ("uuid", False)]
     if field == "name":
         keys = [("name", descending), ("uuid", False)]
     order = [F(name).desc() if down != backwards else F(name).asc() for name, down in keys]
-    return found.select_related("host", "owner").defer("definition_xml", "description").order_by(*order)
+    return found.select_related(*SHOWN_WITH).defer("definition_xml", "description").order_by(*order)
 
 
 def _beyond(cursor: Cursor) -> Q:

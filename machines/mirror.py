@@ -30,6 +30,7 @@ from machines.models import Host, Machine
 from machines.reflection import UNSEEN, Moment, address_values, describe, forget, reflect
 from machines.row_updates import update_rows
 from machines.signals import machine_changed
+from people.models import Project
 
 LISTED = frozenset(
     {
@@ -92,7 +93,7 @@ def apply(
                 moment = Moment(now, idle_after, again, quiet.get(reading.uuid), away, began)
                 changes[machine] |= reflect(machine, reading, moment)
         if complete:
-            changes |= _without(host, rows, {reading.uuid for reading in readings}, now)
+            changes |= _without(host, rows, {reading.uuid for reading in readings}, now, away=away)
             Host.objects.filter(pk=host.pk).update(seen_at=now)
         return _write(changes, locked=not complete)
 
@@ -109,13 +110,14 @@ def gone(held: HeldLease, uuids: Iterable[UUID]) -> list[Machine]:
         return _write({machine: forget(machine, timezone.now()) for machine in rows if machine.host_id == host.pk})
 
 
-def expect(host: Host, uuid: UUID, name: str, definition: Definition, owner: User | None = None) -> Machine:
+def expect(host: Host, uuid: UUID, name: str, definition: Definition, owner: User | Project | None = None) -> Machine:
     """Make the row of a machine that is about to be defined: undefined, with the definition it is to have.
 
     Raises:
         IntegrityError: there is a row of this UUID.
     """
-    machine = Machine(uuid=uuid, host=host, name=name, owner=owner, state=State.UNDEFINED)
+    holder = {"project": owner} if isinstance(owner, Project) else {"owner": owner}
+    machine = Machine(uuid=uuid, host=host, name=name, state=State.UNDEFINED, **holder)
     describe(machine, definition)
     with transaction.atomic():
         machine.save(force_insert=True)
@@ -181,7 +183,7 @@ def clear_notes(uuid: UUID) -> None:
 def note_saved_files(uuid: UUID, count: int, newest_run: int | None) -> None:
     """Note how many saved files a machine has, and of which run the newest is."""
     with transaction.atomic():
-        query = Machine.objects.select_related("host", "owner").select_for_update(of=("self",))
+        query = Machine.objects.select_related("host", "owner", "project").select_for_update(of=("self",))
         machine = query.filter(pk=uuid).first()
         if machine is None or (machine.saved_file_count, machine.saved_at_run) == (count, newest_run):
             return
@@ -200,7 +202,7 @@ def _note(uuid: UUID, **values: datetime | None) -> None:
 
 def _rows(host: Host, uuids: Iterable[UUID]) -> dict[UUID, Machine]:
     """Fetch and lock a few machines with all that their payload needs (one query)."""
-    query = Machine.objects.select_related("owner").select_for_update(of=("self",))
+    query = Machine.objects.select_related("owner", "project").select_for_update(of=("self",))
     rows = {machine.uuid: machine for machine in query.filter(uuid__in=set(uuids))}
     for machine in rows.values():
         if machine.host_id == host.pk:
@@ -225,16 +227,18 @@ def _claim(machine: Machine, host: Host) -> set[str]:
         return set()
     if machine.state == State.UNDEFINED or not machine.host.enabled:
         machine.host, machine.conflict_host, machine.domain_id = host, None, None  # another host counts on its own
-        return {"host", "conflict_host", "domain_id"}
+        machine.runs += 1  # it may have run on either, where nobody looked
+        return {"host", "conflict_host", "domain_id", "runs"}
     if machine.conflict_host_id:  # one of several is enough; when that is gone, the next look of another writes its own
         return set()
     machine.conflict_host = host
     return {"conflict_host"}
 
 
-def _without(host: Host, rows: dict[UUID, Machine], present: Collection[UUID], now: datetime) -> Changes:
+def _without(host: Host, rows: dict[UUID, Machine], present: Collection[UUID], now: datetime, *, away: bool) -> Changes:
     """Return what changes because a host does not show some machines: they are gone, or their conflict is."""
-    missing = {row: forget(row, now) for row in rows.values() if row.host_id == host.pk and row.uuid not in present}
+    absent = [row for row in rows.values() if row.host_id == host.pk and row.uuid not in present]
+    missing = {row: forget(row, now, away=away) for row in absent}
     for machine in Machine.objects.filter(conflict_host=host):
         if machine.uuid not in present:
             machine.conflict_host = None
@@ -260,16 +264,16 @@ def _write(changes: Changes, *, locked: bool = True) -> list[Machine]:
 def _lock(changes: Changes) -> Changes:
     """Lock rows that were fetched unlocked: meanwhile one may have been given a new owner and version, or deleted."""
     rows = Machine.objects.select_for_update().filter(uuid__in=[machine.uuid for machine in changes])
-    present = {uuid: (version, owner) for uuid, version, owner in rows.values_list("uuid", "version", "owner")}
+    present = {uuid: rest for uuid, *rest in rows.values_list("uuid", "version", "owner", "project")}
     kept = {machine: fields for machine, fields in changes.items() if machine.uuid in present}
     for machine in kept:
-        machine.version, machine.owner_id = present[machine.uuid]
+        machine.version, machine.owner_id, machine.project_id = present[machine.uuid]
     return kept
 
 
 def _tell(new: Sequence[Machine], seen: Sequence[Machine], kept: Changes) -> None:
     """Tell open pages first, then the portal's other parts. `kept` names the changed fields of rows that existed."""
-    prefetch_related_objects(seen, "host", "owner")
+    prefetch_related_objects(seen, "host", "owner", "project")
     for machine in seen:
         push.machine(machine)
     listed = [machine for machine in seen if kept[machine] & LISTED]

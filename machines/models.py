@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from hypervisor.states import State
+from people.models import Project, Role
 
 
 class Host(models.Model):
@@ -85,6 +86,15 @@ class Machine(models.Model):
         related_name="machines",
         verbose_name=_("owner"),
     )
+    project = models.ForeignKey(
+        Project,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="machines",
+        verbose_name=_("project"),
+    )
+    """Who owns it instead of one person."""
 
     name = models.CharField(_("name"), max_length=255, editable=False)
     title = models.CharField(_("title"), max_length=255, blank=True, editable=False)
@@ -106,6 +116,7 @@ class Machine(models.Model):
     memory_bytes = models.PositiveBigIntegerField(_("memory"), default=0, editable=False)
     video_model = models.CharField(_("video model"), max_length=32, blank=True, editable=False)
     graphics = models.JSONField(_("displays"), default=list, editable=False)
+    has_serial = models.BooleanField(_("serial console"), default=False, editable=False)
     addresses = models.JSONField(_("addresses"), default=list, editable=False)
     definition_xml = models.TextField(_("definition"), blank=True, editable=False)
     rebooted_at = models.DateTimeField(_("last reboot"), null=True, editable=False)
@@ -145,9 +156,15 @@ class Machine(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["name", "uuid"], name="machine_by_name"),
             models.Index(fields=["owner", "name", "uuid"], name="machine_by_owner"),
+            models.Index(fields=["project", "name", "uuid"], name="machine_by_project"),
             models.Index(fields=["state", "name", "uuid"], name="machine_by_state"),
             models.Index(fields=["state_since", "name", "uuid"], name="machine_by_since"),
             models.Index(fields=["memory_bytes", "name", "uuid"], name="machine_by_memory"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(owner__isnull=True) | Q(project__isnull=True), name="machine_of_a_person_or_a_project"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -157,6 +174,23 @@ class Machine(models.Model):
         """Return the machine's page."""
         return reverse("lifecycle:machine", args=[self.uuid])
 
+    def clean(self) -> None:
+        """Refuse two owners, with words that the admin form shows."""
+        if self.owner_id and self.project_id:
+            raise ValidationError(_("A machine belongs to a person or to a project: leave one empty."))
+
+    @property
+    def holder(self) -> str:
+        """The name of the person or project that owns it; empty where nobody does."""
+        if self.project_id:
+            return str(self.project)
+        return self.owner.get_username() if self.owner else ""
+
+    @property
+    def consoles(self) -> list[str]:
+        """What its consoles may speak: its displays, and its serial console."""
+        return [*self.graphics, "serial"] if self.has_serial else list(self.graphics)
+
     @property
     def conflict(self) -> str:
         """Say that another host shows the same UUID, in words for everybody; which host, only administrators see."""
@@ -164,16 +198,53 @@ class Machine(models.Model):
         return str(sentence) if self.conflict_host_id else ""
 
 
-class GrantRole(models.TextChoices):
-    """What a grant lets its holder do."""
+SHOWN_WITH = ("host", "owner__quota", "project__quota")
+"""What `select_related` brings along for all that pages, the API and sockets show of a machine."""
 
-    VIEWER = "viewer", _("viewer")
-    OPERATOR = "operator", _("operator")
-    OWNER = "owner", _("owner")
+GrantRole = Role
+
+
+class ShareLink(models.Model):
+    """An address by which any signed-in person takes a right over a machine, for as long as the link lasts.
+
+    Only the digest of its secret is kept. Who takes it gets a grant that ends with the link; revoking the link deletes
+    its row, and those grants with it.
+    """
+
+    machine = models.ForeignKey(Machine, models.CASCADE, related_name="links", verbose_name=_("machine"))
+    role = models.CharField(_("role"), max_length=8, choices=Role.choices, default=Role.VIEWER)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="links", verbose_name=_("made by")
+    )
+    created_at = models.DateTimeField(_("made"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("expires"), db_index=True)
+    uses = models.PositiveIntegerField(_("used"), default=0, editable=False)
+    most_uses = models.PositiveIntegerField(_("most uses"), null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["expires_at"]
+        verbose_name = _("link")
+        verbose_name_plural = _("links")
+
+    def __str__(self) -> str:
+        return f"{self.machine}: {self.role}"
+
+
+class GrantQuerySet(models.QuerySet["Grant"]):
+    """Rows of grants."""
+
+    def living(self) -> Self:
+        """Leave out what has expired: it gives nothing any more, whether or not its row is deleted yet."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
 
 class Grant(models.Model):
-    """A machine shared with one user or one group. The machine's owner needs none."""
+    """A machine shared with one user, group or project, for good or until a moment. Its owner needs none.
+
+    A member of a project has the lesser of the grant's role and their role in the project. An expired grant gives
+    nothing; `machines.expiry` deletes its row within a second or two, which ends sockets and consoles.
+    """
 
     machine = models.ForeignKey(Machine, models.CASCADE, related_name="grants", verbose_name=_("machine"))
     user = models.ForeignKey(
@@ -192,24 +263,94 @@ class Grant(models.Model):
         related_name="machine_grants",
         verbose_name=_("group"),
     )
+    project = models.ForeignKey(
+        Project,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="machine_grants",
+        verbose_name=_("project"),
+    )
     role = models.CharField(_("role"), max_length=8, choices=GrantRole.choices, default=GrantRole.VIEWER)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True, db_index=True)
+    granted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("granted by"),
+    )
+    created_at = models.DateTimeField(_("granted"), default=timezone.now, editable=False)
+    link = models.ForeignKey(
+        ShareLink,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="grants",
+        verbose_name=_("link"),
+    )
+    """The link by which it was taken, if it was."""
+
+    objects = GrantQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("grant")
         verbose_name_plural = _("grants")
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(user__isnull=False, group__isnull=True) | Q(user__isnull=True, group__isnull=False),
-                name="grant_to_a_user_or_a_group",
+                condition=Q(user__isnull=False, group__isnull=True, project__isnull=True)
+                | Q(user__isnull=True, group__isnull=False, project__isnull=True)
+                | Q(user__isnull=True, group__isnull=True, project__isnull=False),
+                name="grant_to_a_user_a_group_or_a_project",
             ),
-            models.UniqueConstraint(fields=["machine", "user"], name="one_grant_for_each_user"),
-            models.UniqueConstraint(fields=["machine", "group"], name="one_grant_for_each_group"),
+            *(
+                models.UniqueConstraint(
+                    fields=["machine", holder],
+                    condition=Q(expires_at=None),
+                    name=f"one_lasting_grant_for_each_{holder}",
+                )
+                for holder in ("user", "group", "project")
+            ),
+            models.UniqueConstraint(fields=["link", "user"], name="one_grant_for_each_taker"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.machine}: {self.user or self.group} {self.role}"
+        return f"{self.machine}: {self.holder} {self.role}"
+
+    @property
+    def holder(self) -> str:
+        """The name of whom it is for."""
+        return str(self.user or self.group or self.project)
 
     def clean(self) -> None:
-        """Refuse a grant to nobody or to both, with words that the admin form shows."""
-        if bool(self.user_id) == bool(self.group_id):
-            raise ValidationError(_("Choose either a user or a group."))
+        """Refuse a grant to nobody or to several, with words that the admin form shows."""
+        if [bool(self.user_id), bool(self.group_id), bool(self.project_id)].count(True) != 1:
+            raise ValidationError(_("Choose either a user or a group, or a project."))
+
+
+class Visit(models.Model):
+    """A right over one machine that one person has for a while: a helper's, for as long as an assist goes on.
+
+    It holds until `until`, or until it was ended (`ended_at`), whichever comes first. `machines.visits` begins and ends
+    visits; `machines.access` counts those that hold like grants.
+    """
+
+    machine = models.ForeignKey(Machine, models.CASCADE, related_name="visits", verbose_name=_("machine"))
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="visits", verbose_name=_("user"))
+    role = models.CharField(_("role"), max_length=8, choices=GrantRole.choices, default=GrantRole.VIEWER)
+    begun_at = models.DateTimeField(_("begun"), auto_now_add=True)
+    until = models.DateTimeField(_("until"))
+    ended_at = models.DateTimeField(_("ended"), null=True)
+
+    class Meta:
+        verbose_name = _("visit")
+        verbose_name_plural = _("visits")
+        indexes: ClassVar = [
+            models.Index(fields=["user", "machine"], condition=Q(ended_at=None), name="visit_that_goes_on"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.machine}: {self.user} {self.role}"

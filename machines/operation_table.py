@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from hypervisor.states import ACTIVE_STATES, State
 from machines.access import Right
-from machines.parameters import LONGEST_XML, Choice, Flag, Number, Parameter, Text, WordList
+from machines.parameters import LONGEST_XML, Choice, Flag, Number, Parameter, Text, TextList, WordList
 from machines.state_words import Words
 
 
@@ -62,6 +62,7 @@ class Kind:
     - variants: what holds instead when the parameter of this name is given.
     - loses: what is destroyed, as a sentence with `%(name)s`; empty when nothing is, and then nobody is asked.
     - waits: the call only starts it; the watcher's news or a deadline finishes it.
+    - runs: it makes a machine run that is off, which its owner's quota limits.
     - preempts: it ends whatever other operation is in the way.
     - url: the name of the page that asks for its parameters, for the place FORM.
     """
@@ -75,6 +76,7 @@ class Kind:
     right: Right = Right.OPERATE
     loses: Words = ""
     waits: bool = False
+    runs: bool = False
     preempts: bool = False
     cancellable: bool = False
     parameters: tuple[Parameter, ...] = ()
@@ -150,6 +152,7 @@ TABLE: dict[str, Kind] = {
             "player-play",
             Queue.QUICK,
             _OFF | {State.SAVED},
+            runs=True,
         ),
         Kind(
             "restore",
@@ -158,6 +161,7 @@ TABLE: dict[str, Kind] = {
             "restore",
             Queue.LONG,
             frozenset({State.SAVED}),
+            runs=True,
             parameters=(_FILE, Text("confirm", gettext_lazy("the machine's name, typed"), hidden=True)),
             variants={"file": Variant(_OFF | {State.SAVED, State.UNDEFINED}, (Fact.SAVED_FILES,))},
         ),
@@ -171,6 +175,7 @@ TABLE: dict[str, Kind] = {
             loses=gettext_lazy(
                 "%(name)s boots from its disks. What ran in it when it was saved, and unsaved work in that, is lost."
             ),
+            runs=True,
             place=Place.MENU,
         ),
         Kind(
@@ -336,7 +341,7 @@ TABLE: dict[str, Kind] = {
         ),
         Kind(
             "define",
-            gettext_lazy("Define again"),
+            gettext_lazy("Define"),
             gettext_lazy("Defining"),
             "file-plus",
             Queue.QUICK,
@@ -354,6 +359,7 @@ TABLE: dict[str, Kind] = {
             Queue.QUICK,
             _GONE,
             Right.OWN,
+            runs=True,
             parameters=(Flag("persistent", gettext_lazy("define it too"), default=False), _XML),
             variants={"xml": Variant(_GONE, (), Right.ADMIN)},
             place=Place.MENU,
@@ -371,7 +377,7 @@ TABLE: dict[str, Kind] = {
                 Flag("saved_image", gettext_lazy("delete its managed-save image"), default=False),
                 Flag("snapshots", gettext_lazy("forget its snapshots"), default=False),
                 Flag("nvram", gettext_lazy("delete its NVRAM"), default=False),
-                WordList("disks", gettext_lazy("disks to delete"), default=[]),
+                TextList("disks", gettext_lazy("disks to delete"), default=[]),
             ),
             requires=(Fact.PERSISTENT,),
             place=Place.FORM,

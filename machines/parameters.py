@@ -137,6 +137,28 @@ class WordList(Parameter):
         return [word for value in values for word in value.split()] or None
 
 
+@dataclass(frozen=True, slots=True)
+class TextList(Parameter):
+    """A list of texts, which may have spaces: paths, for example."""
+
+    most: int = 64
+    longest: int = 4096
+
+    def clean(self, value: Any) -> list[str]:
+        """Return a list of texts that fit."""
+        if not isinstance(value, list) or len(value) > self.most or not all(map(self._fits, value)):
+            sentence = _("“%(name)s” has to be a list of at most %(most)s texts.")
+            raise ValueError(sentence % {"name": self.name, "most": self.most})
+        return list(value)
+
+    def from_form(self, values: list[str]) -> Any:
+        """Read tick boxes of one name."""
+        return [value for value in values if value] or None
+
+    def _fits(self, text: Any) -> bool:
+        return isinstance(text, str) and 0 < len(text) <= self.longest and _can_be_kept(text)
+
+
 def checked(parameters: Iterable[Parameter], given: Mapping[str, Any], operation: Words) -> dict[str, Any]:
     """Return what was given, checked, with defaults filled in.
 

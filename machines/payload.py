@@ -34,9 +34,11 @@ class MachinePayload(TypedDict):
     memory_bytes: int
     video_model: str
     graphics: list[str]
+    consoles: list[str]
     agent_connected: bool
     addresses: list[dict[str, str | int]]
     owner: str | None
+    project: str | None
     conflict: str
     version: int
 
@@ -51,7 +53,7 @@ class HostPayload(TypedDict):
 
 
 def machine_payload(machine: Machine) -> MachinePayload:
-    """Describe a machine. Reads `host` and `owner`: fetch it with select_related, or each costs a query."""
+    """Describe a machine. Reads `host`, `owner` and `project`: fetch it with select_related, or each costs a query."""
     return {
         "uuid": str(machine.uuid),
         "name": machine.name,
@@ -74,9 +76,11 @@ def machine_payload(machine: Machine) -> MachinePayload:
         "memory_bytes": machine.memory_bytes,
         "video_model": machine.video_model,
         "graphics": list(machine.graphics),
+        "consoles": machine.consoles,
         "agent_connected": machine.agent_connected,
         "addresses": list(machine.addresses),
         "owner": machine.owner.get_username() if machine.owner else None,
+        "project": machine.project.name if machine.project else None,
         "conflict": machine.conflict,
         "version": machine.version,
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Literal
 from uuid import UUID
@@ -19,6 +19,7 @@ from django.db import transaction
 from machines.models import Host, Machine
 from machines.payload import host_payload, machine_payload
 from machines.push_sender import Sender
+from maintenance.notices import announced
 from people.logins import login_digest
 
 Changed = Literal["machines", "state"]
@@ -28,6 +29,11 @@ EVERYTHING = "everything"
 """The group of people who see every machine."""
 HOSTS = "hosts"
 """The group of people who see the hosts themselves."""
+EVERYBODY = "everybody"
+"""The group of all who are signed in."""
+
+ALARMING = frozenset({"failed", "interrupted"})
+"""Ends of operations that administrators are told of."""
 
 _making = threading.Lock()
 
@@ -52,7 +58,7 @@ def login_group(login: str) -> str:
     return f"login.{login_digest(login)}"
 
 
-def encoded(message: dict[str, Any]) -> str:
+def encoded(message: Mapping[str, Any]) -> str:
     """Encode a socket message as it is sent to browsers."""
     return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
 
@@ -67,6 +73,60 @@ def operation(machine_uuid: UUID, payload: dict[str, Any]) -> None:
     """Send an operation's payload to those who watch its machine."""
     text = encoded({"type": "operation", "operation": payload})
     _after_commit(machine_group(machine_uuid), {"type": "push.text", "text": text})
+    if payload.get("status") in ALARMING:
+        fleet()
+
+
+def consoles(machine_uuid: UUID, message: Mapping[str, Any]) -> None:
+    """Send who is at a machine's consoles to those who watch it."""
+    _after_commit(machine_group(machine_uuid), {"type": "push.text", "text": encoded(message)})
+    fleet()
+
+
+def console(user_id: int, event: dict[str, str]) -> None:
+    """Tell a user's pages what happened to a console of theirs: its `session`, the `event`, and more about that."""
+    text = encoded({"type": "console"} | event)
+    _after_commit(user_group(user_id), {"type": "push.text", "text": text})
+
+
+def access(machine_uuid: UUID) -> None:
+    """Tell those who watch a machine that something about who has access to it changed; its owners look again."""
+    text = encoded({"type": "access", "machine": str(machine_uuid)})
+    _after_commit(machine_group(machine_uuid), {"type": "push.text", "text": text})
+
+
+def notices(user_ids: Iterable[int]) -> None:
+    """Tell these users' pages to look at their notices again: one came, or was read on another page."""
+    text = encoded({"type": "notices"})
+    for user_id in user_ids:
+        _after_commit(user_group(user_id), {"type": "push.text", "text": text})
+
+
+def ask(user_ids: Iterable[int], payload: Mapping[str, Any]) -> None:
+    """Tell these users' pages of an ask for a right: that it was made, or what became of it."""
+    text = encoded({"type": "ask", "ask": payload})
+    for user_id in user_ids:
+        _after_commit(user_group(user_id), {"type": "push.text", "text": text})
+
+
+def assist(machine_uuid: UUID, user_ids: Iterable[int], message: Mapping[str, Any]) -> None:
+    """Tell that help with a machine began or moved: who watches it, whom it concerns, and those who see everything."""
+    text = encoded({"type": "assist", **message})
+    for group in (machine_group(machine_uuid), EVERYTHING, *map(user_group, user_ids)):
+        _after_commit(group, {"type": "push.text", "text": text})
+
+
+def chat(user_ids: Iterable[int], message: Mapping[str, Any]) -> None:
+    """Send what was written in a chat to those who take part in it."""
+    text = encoded({"type": "chat", **message})
+    for user_id in user_ids:
+        _after_commit(user_group(user_id), {"type": "push.text", "text": text})
+
+
+def picture(machine_uuid: UUID, size: str, version: int) -> None:
+    """Tell those who watch a machine that there is a new picture of its screen; who may see it, fetches it."""
+    text = encoded({"type": "picture", "machine": str(machine_uuid), "size": size, "version": version})
+    _after_commit(machine_group(machine_uuid), {"type": "push.text", "text": text})
 
 
 def host(host: Host) -> None:
@@ -74,6 +134,21 @@ def host(host: Host) -> None:
     text = encoded({"type": "host", "host": host_payload(host)})
     for group in (host_group(host.pk), HOSTS):
         _after_commit(group, {"type": "push.text", "text": text})
+
+
+def maintenance() -> None:
+    """Send everybody what is announced."""
+
+    def send() -> None:
+        text = encoded({"type": "maintenance"} | announced())
+        _sender().send(EVERYBODY, {"type": "push.text", "text": text})
+
+    transaction.on_commit(send, robust=True)
+
+
+def fleet() -> None:
+    """Tell administrators that something changed of what they see together: a console, an operation that failed."""
+    _after_commit(HOSTS, {"type": "push.text", "text": encoded({"type": "fleet"})})
 
 
 def listing(user_ids: Iterable[int], everything: bool, changed: Changed = "machines") -> None:

@@ -53,11 +53,15 @@ def reflect(machine: Machine, reading: Reading, moment: Moment) -> set[str]:
     )
 
 
-def forget(machine: Machine, now: datetime) -> set[str]:
-    """Make the row one that libvirt does not know (any more); its last XML stays."""
+def forget(machine: Machine, now: datetime, *, away: bool = False) -> set[str]:
+    """Make the row one that libvirt does not know (any more); its last XML stays.
+
+    Where nobody looked for long (`away`), it may have run for once meanwhile, and gone again.
+    """
+    changed = _assign(machine, {"runs": machine.runs + away})
     if machine.state == State.UNDEFINED:
-        return set()
-    return _assign(
+        return changed
+    return changed | _assign(
         machine,
         {
             "state": State.UNDEFINED.value,
@@ -119,6 +123,7 @@ def _definition_values(definition: Definition) -> dict[str, Any]:
         "memory_bytes": min(definition.memory_bytes, _MOST_BYTES),
         "video_model": definition.video_model[:32],
         "graphics": list(definition.graphics),
+        "has_serial": definition.has_serial,
         "definition_xml": definition.xml,
     }
 
@@ -134,19 +139,20 @@ def _run(machine: Machine, reading: Reading, moment: Moment) -> dict[str, Any]:
 
 
 def _may_have_run(machine: Machine, reading: Reading, moment: Moment) -> bool:
-    """Say whether it was off before, is off now, and something tells of a run between.
+    """Say whether it was off or undefined before, is off now, and something tells of a run between.
 
-    A reason that libvirt has forgotten tells nothing while somebody looked (libvirtd was restarted), and everything is
-    possible when nobody did (the host was).
+    A reason that libvirt has forgotten tells nothing while somebody looked (libvirtd was restarted, or it was defined
+    just now), and everything is possible when nobody did (the host was restarted).
     """
     reason = reason_word(reading.state, reading.reason)
-    if reading.state != DomainState.SHUTOFF or machine.domain_state != DomainState.SHUTOFF:
+    undefined = machine.domain_state == DomainState.NOSTATE
+    if reading.state != DomainState.SHUTOFF or not (undefined or machine.domain_state == DomainState.SHUTOFF):
         return False
     if moment.started:
         return True
     if reason == "unknown":
         return moment.away
-    return machine.state_reason not in {reason, "unknown"}
+    return undefined or machine.state_reason not in {reason, "unknown"}
 
 
 def _notes(machine: Machine, reading: Reading, moment: Moment) -> dict[str, Any]:
@@ -175,9 +181,16 @@ def _verdict(machine: Machine, reading: Reading, moment: Moment) -> Verdict:
 
 
 def _remembered_reason(machine: Machine, reading: Reading) -> int:
-    """Return the reason's number; the stored one where libvirt has forgotten it (its restart forgets: tried)."""
+    """Return the reason's number; the stored one where libvirt has forgotten it (its restart forgets: tried).
+
+    libvirt also forgets how a machine ended that is undefined and defined again. One that was saved to a file and has
+    not run since is still saved.
+    """
     known = REASONS[reading.state]
     forgotten = reason_word(reading.state, reading.reason) == "unknown"
+    defined_again = machine.state == State.UNDEFINED and reading.state == DomainState.SHUTOFF
+    if forgotten and defined_again and machine.saved_at_run == machine.runs:
+        return known.index("saved")
     if forgotten and machine.domain_state == reading.state and machine.state_reason in known:
         return known.index(machine.state_reason)
     return reading.reason

@@ -10,10 +10,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from hypervisor.states import State
-from machines.access import Right
+from machines.access import Person, Right
 from machines.models import Machine
 from machines.operation_table import Fact, Kind, Variant
+from machines.refused import Refused
 from machines.state_words import STATE_WORDS
+from maintenance import notices
+from maintenance.notices import Closure
+from people.roles import is_administrator
 
 
 class RefusalCode(StrEnum):
@@ -23,6 +27,8 @@ class RefusalCode(StrEnum):
     OPERATION = "operation_conflict"
     HOST = "host_unreachable"
     RIGHT = "forbidden"
+    MAINTENANCE = "maintenance"
+    QUOTA = "quota_exceeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ def refusal(
     in_the_way: Kind | None = None,
     facts: Collection[Fact] = tuple(Fact),
     given: Mapping[str, object] | None = None,
+    closure: Closure | None = None,
+    full: str = "",
 ) -> Refusal | None:
     """Return why this operation is not possible now, or None when it is.
 
@@ -71,10 +79,14 @@ def refusal(
         in_the_way: the kind of the open operation, when there is one. Force off goes ahead of any but another.
         facts: what else is true of the machine (`facts_of`).
         given: the parameters, where they are known.
+        closure: the maintenance that lets nothing new begin, if one does. Administrators it does not stop.
+        full: why its owner may run no more machines than run now; empty where they may.
     """
     variant = kind.variant(given)
     if right < variant.right:
         return Refusal(RefusalCode.RIGHT, _(FORBIDDEN) % {"right": variant.right.word})
+    if closure and right < Right.ADMIN:
+        return Refusal(RefusalCode.MAINTENANCE, closure.sentence)
     if not host_reachable:
         return Refusal(RefusalCode.HOST, _(HOST_UNREACHABLE))
     if in_the_way and (in_the_way.preempts or not kind.preempts):
@@ -85,7 +97,23 @@ def refusal(
     for fact in variant.requires:
         if fact not in facts:
             return Refusal(RefusalCode.STATE, _(MISSING[fact]))
-    return None
+    return Refusal(RefusalCode.QUOTA, full) if full and kind.runs else None
+
+
+def refuse_in_maintenance(person: Person) -> None:
+    """Let nothing new begin while a maintenance says so, but what administrators begin. One query for others.
+
+    Raises:
+        Refused: `maintenance` (503); it says when to come back, if that is known.
+    """
+    if not is_administrator(person) and (closure := notices.closure()):
+        raise in_maintenance(closure)
+
+
+def in_maintenance(closure: Closure) -> Refused:
+    """Return the refusal of what a maintenance stops."""
+    details = {"retry_after": closure.seconds} if closure.seconds else {}
+    return Refused(RefusalCode.MAINTENANCE, closure.sentence, status=503, details=details, retry_after=closure.seconds)
 
 
 def state_sentence(kind: Kind, state: State, variant: Variant | None = None) -> str:

@@ -6,7 +6,7 @@ made with `QuerySet.update` send no signal in Django; sockets find those by thei
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -20,8 +20,9 @@ from django.dispatch import Signal, receiver
 
 from machines import push
 from machines.access import people_who_see
-from machines.models import Grant, Host, Machine
-from people.models import ApiToken
+from machines.models import Grant, Host, Machine, ShareLink, Visit
+from maintenance.models import Maintenance
+from people.models import ApiToken, Membership, Project
 
 machine_changed = Signal()
 """A machine's mirrored state changed. `machine`: the Machine; `rebooted`: whether its guest rebooted. After commit."""
@@ -31,24 +32,31 @@ login_ended = Signal()
 """`login`: a login session or API token is gone (`people.logins.login_of`). After commit."""
 user_disabled = Signal()
 """`user_id`: this user may no longer sign in. After commit."""
+shared = Signal()
+"""A grant was made. `grant`: the row; `user_ids`: set of the users whom it is for. After commit."""
+handed = Signal()
+"""A machine that there was has a new owner. `machine`: the Machine. After commit."""
 
 
 @receiver(pre_save, sender=Machine)
 def _remember_owner(instance: Machine, update_fields: Iterable[str] | None = None, **_: Any) -> None:
     """Keep who owned it, so that after the save both the old and the new owner can be told."""
-    before = instance.owner_id
-    if update_fields is None or "owner" in update_fields:
-        before = Machine.objects.filter(pk=instance.pk).values_list("owner", flat=True).first()
+    before = (instance.owner_id, instance.project_id)
+    if update_fields is None or {"owner", "project"} & set(update_fields):
+        stored = Machine.objects.filter(pk=instance.pk).values_list("owner", "project").first()
+        before = stored or (None, None)
     instance._owner_before = before  # type: ignore[attr-defined]
 
 
 @receiver(post_save, sender=Machine)
 def _tell_owners(instance: Machine, created: bool, **_: Any) -> None:
-    before = instance._owner_before  # type: ignore[attr-defined]
-    if before != instance.owner_id:
+    before, now = instance._owner_before, (instance.owner_id, instance.project_id)  # type: ignore[attr-defined]
+    if before != now:
         if not created:
             _raise_versions([instance.pk])
-        _tell_rights({user for user in (before, instance.owner_id) if user})
+            transaction.on_commit(lambda: _send(handed, machine=instance))
+        users = {user for user, _project in (before, now) if user}
+        _tell_rights(users | _in_projects({project for _user, project in (before, now) if project}))
 
 
 @receiver(pre_delete, sender=Machine)
@@ -63,13 +71,45 @@ def _remember_holders(instance: Grant, **_: Any) -> None:
 
 
 @receiver(post_save, sender=Grant)
-def _tell_holders(instance: Grant, **_: Any) -> None:
-    _tell_rights(_holders(instance) | instance._held_before)  # type: ignore[attr-defined]
+def _tell_holders(instance: Grant, created: bool, **_: Any) -> None:
+    holders = _holders(instance)
+    _tell_rights(holders | instance._held_before)  # type: ignore[attr-defined]
+    push.access(instance.machine_id)
+    if created:
+        transaction.on_commit(lambda: _send(shared, grant=instance, user_ids=holders))
 
 
 @receiver(pre_delete, sender=Grant)
 def _tell_former_holders(instance: Grant, **_: Any) -> None:
     _tell_rights(_holders(instance))
+    push.access(instance.machine_id)
+
+
+@receiver([post_save, pre_delete], sender=ShareLink)
+def _tell_link(instance: ShareLink, **_: Any) -> None:
+    push.access(instance.machine_id)
+
+
+@receiver([post_save, pre_delete], sender=Membership)
+def _tell_member(instance: Membership, **_: Any) -> None:
+    _tell_rights({instance.user_id})
+
+
+@receiver(pre_delete, sender=Project)
+def _tell_project(instance: Project, **_: Any) -> None:
+    """Show its machines without it; its members are told as their memberships go with it."""
+    _raise_versions(Machine.objects.filter(project=instance).values_list("pk", flat=True))
+
+
+@receiver(post_save, sender=Project)
+def _tell_project_renamed(instance: Project, created: bool, **_: Any) -> None:
+    if not created:
+        _raise_versions(Machine.objects.filter(project=instance).values_list("pk", flat=True))
+
+
+@receiver([post_save, pre_delete], sender=Visit)
+def _tell_visitor(instance: Visit, **_: Any) -> None:
+    _tell_rights({instance.user_id})
 
 
 @receiver(m2m_changed, sender=User.groups.through)
@@ -131,6 +171,11 @@ def _tell_token_revoked(instance: ApiToken, **_: Any) -> None:
     _tell_login_ended(f"token:{instance.pk}")
 
 
+@receiver([post_save, post_delete], sender=Maintenance)
+def _tell_maintenance(**_: Any) -> None:
+    push.maintenance()
+
+
 def _raise_versions(machines: Iterable[UUID]) -> None:
     """Give machines whose owner changes a new version, and send them as they are after the commit."""
     changed = list(machines)
@@ -139,15 +184,24 @@ def _raise_versions(machines: Iterable[UUID]) -> None:
 
 
 def _push_machines(uuids: list[UUID]) -> None:
-    for machine in Machine.objects.filter(pk__in=uuids).select_related("host", "owner").defer("definition_xml"):
+    for machine in (
+        Machine.objects.filter(pk__in=uuids).select_related("host", "owner", "project").defer("definition_xml")
+    ):
         push.machine(machine)
 
 
 def _holders(grant: Grant) -> set[int]:
     """Return the users whom this grant is for as it is stored."""
-    for user, group in Grant.objects.filter(pk=grant.pk).values_list("user", "group"):
-        return {user} if user else _members([group])
+    for user, group, project in Grant.objects.filter(pk=grant.pk).values_list("user", "group", "project"):
+        if user:
+            return {user}
+        return _members([group]) if group else _in_projects({project})
     return set()
+
+
+def _in_projects(projects: Collection[int]) -> set[int]:
+    """Return the members of these projects."""
+    return set(Membership.objects.filter(project__in=projects).values_list("user_id", flat=True)) if projects else set()
 
 
 def _members(groups: Iterable[int | None]) -> set[int]:

@@ -33,11 +33,25 @@ class Watch:
 class Versions:
     """What I have; send what differs."""
 
-    machines: dict[UUID, int]
+    machines: dict[UUID, int] = field(default_factory=dict)
     operations: dict[int, int] = field(default_factory=dict)
+    consoles: dict[UUID, str] = field(default_factory=dict)
+    """Of the machines at whose consoles somebody is, as far as the sender knows."""
+    notices: str | None = None
+    """Of what is announced; None from who does not care."""
 
 
-def parse(text: str | None) -> Watch | Versions:
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Answer at once, with the same number: how long that takes is a measure of the way between."""
+
+    number: int
+
+
+Message = Watch | Versions | Ping
+
+
+def parse(text: str | None) -> Message:
     """Read one message; None stands for a binary frame.
 
     Raises:
@@ -55,19 +69,24 @@ def parse(text: str | None) -> Watch | Versions:
         raise BadMessage("malformed", 'Send {"type": "watch", "machines": [uuid, ...]} or "versions".') from error
 
 
-def _read(message: dict[str, Any]) -> Watch | Versions:
+def _read(message: dict[str, Any]) -> Message:
     match message["type"]:
+        case "ping":
+            return Ping(int(message["number"]))
         case "watch":
             return Watch(frozenset(UUID(uuid) for uuid in _limited(list(message["machines"]), MACHINES_LIMIT)))
         case "versions":
             machines = _limited(message.get("machines", {}), MACHINES_LIMIT)
             operations = _limited(message.get("operations", {}), OPERATIONS_LIMIT)
+            consoles = _limited(message.get("consoles", {}), MACHINES_LIMIT)
             return Versions(
                 {UUID(uuid): int(version) for uuid, version in machines.items()},
                 {int(pk): int(version) for pk, version in operations.items()},
+                {UUID(uuid): str(version) for uuid, version in consoles.items()},
+                None if (notices := message.get("notices")) is None else str(notices),
             )
         case _:
-            raise BadMessage("malformed", "The message types are watch and versions.")
+            raise BadMessage("malformed", "The message types are watch, versions and ping.")
 
 
 def _limited(things: Any, limit: int) -> Any:

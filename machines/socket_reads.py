@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -13,15 +13,15 @@ from machines.access import rights_over, sees_everything
 from machines.models import Host, Machine
 from machines.payload import host_payload, machine_payload
 from machines.push import encoded
+from machines.socket_messages import Versions
+from maintenance.notices import announced
 from people.roles import is_administrator
 
 Message = dict[str, Any]
 
-snapshot_sources: list[Callable[[Collection[UUID]], list[Message]]] = []
-"""Apps above add what else a watched machine shows: messages about what is open on it (its operations)."""
-
-operation_sources: list[Callable[[Collection[UUID], Collection[int]], list[Message]]] = []
-"""Apps above answer for operations that a browser still draws: those of these ids on these machines, open or not."""
+snapshot_sources: list[Callable[[Collection[UUID], Versions], Sequence[Mapping[str, Any]]]] = []
+"""Apps above add what else a watched machine shows (its operations, who is at its consoles): messages about these
+machines that a socket which has these versions lacks."""
 
 
 @dataclass(slots=True)
@@ -46,41 +46,39 @@ def standing(user_id: int, machines: Collection[UUID]) -> Standing:
 
 def snapshot(machines: Collection[UUID]) -> list[str]:
     """Return the messages a socket starts with: each machine, what is open on them, their hosts."""
-    return differences(machines, {}, {})
+    return differences(machines, Versions())
 
 
-def differences(machines: Collection[UUID], versions: Mapping[UUID, int], operations: Mapping[int, int]) -> list[str]:
-    """Return what a socket does not know yet.
+def differences(machines: Collection[UUID], known: Versions) -> list[str]:
+    """Return what a socket that watches these machines does not know yet.
 
     Args:
         machines: those it watches.
-        versions: the version it has of each.
-        operations: the version it has of each operation that it draws.
+        known: the version it has of each machine, and of all else that it draws.
     """
     return [
         encoded(message)
         for message in (
-            *_machine_messages(machines, versions),
-            *_operation_messages(machines, operations),
+            *_machine_messages(machines, known.machines),
+            *(message for source in snapshot_sources for message in source(machines, known)),
             *_host_messages(machines),
+            *_notices(known.notices),
         )
     ]
+
+
+def _notices(version: str | None) -> Iterable[Message]:
+    """Return what is announced, for who has another version of it."""
+    if version is not None and (told := announced())["version"] != version:
+        yield {"type": "maintenance"} | told
 
 
 def _machine_messages(machines: Collection[UUID], versions: Mapping[UUID, int]) -> Iterable[Message]:
     present = dict(Machine.objects.filter(uuid__in=machines).values_list("uuid", "version"))
     news = [uuid for uuid, version in present.items() if versions.get(uuid) != version]
     if news:
-        rows = Machine.objects.filter(uuid__in=news).select_related("host", "owner").defer("definition_xml")
+        rows = Machine.objects.filter(uuid__in=news).select_related("host", "owner", "project").defer("definition_xml")
         yield from ({"type": "machine", "machine": machine_payload(row)} for row in rows)
-
-
-def _operation_messages(machines: Collection[UUID], known: Mapping[int, int]) -> Iterable[Message]:
-    messages = [message for source in snapshot_sources for message in source(machines)]
-    ended = known.keys() - {message["operation"]["id"] for message in messages}
-    if ended:
-        messages += [message for source in operation_sources for message in source(machines, ended)]
-    return (one for one in messages if known.get(one["operation"]["id"]) != one["operation"]["version"])
 
 
 def _host_messages(machines: Collection[UUID]) -> Iterable[Message]:

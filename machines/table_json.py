@@ -46,6 +46,7 @@ def _as_json(kind: Kind) -> dict[str, Any]:
         "right": int(kind.right),
         "loses": str(kind.loses),
         "preempts": kind.preempts,
+        "runs": kind.runs,
         "cancellable": kind.cancellable,
         "place": kind.place,
     }

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from django.db import Error as DatabaseFailure
 from django.db import connection as database
 
-from machines import leases, mirror
+from machines import expiry, leases, mirror
 from machines.host_watch import HostWatch
 from machines.leases import LeaseLost
 from machines.models import Host
@@ -54,6 +54,7 @@ class Watcher:
         try:
             self._renew()
             self._follow_the_table()
+            expiry.end_expired()
         except DatabaseFailure as error:
             log.warning("the database failed, trying again: %s", error)
             database.close()

@@ -14,6 +14,7 @@ from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
 from people.models import ApiToken, digest_of
+from people.signals import token_used
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -35,7 +36,7 @@ class BearerToken(HttpBearer):
         found = ApiToken.objects.select_related("user").filter(digest=digest_of(token), user__is_active=True).first()
         if found is None:
             raise AuthenticationError(message=_("This API token is not valid. Make one on your profile page."))
-        _note_use(found)
+        _note_use(found, request)
         request.user = found.user
         request.api_token = found  # type: ignore[attr-defined]
         return found
@@ -62,9 +63,12 @@ class LoginSession(APIKeyCookie):
         """Not used: the session was read by Django's middleware."""
 
 
-def _note_use(token: ApiToken) -> None:
-    """Remember that the token was used now, with at most one write a minute."""
-    now = timezone.now()
+def _note_use(token: ApiToken, request: HttpRequest) -> None:
+    """Remember that the token was used now, with at most one write a minute; tell of the first time each day."""
+    now, last = timezone.now(), token.last_used_at
+    if last is not None and last > now - _USE_NOTED_EVERY:
+        return
     due = Q(last_used_at=None) | Q(last_used_at__lte=now - _USE_NOTED_EVERY)
-    if token.last_used_at is None or token.last_used_at <= now - _USE_NOTED_EVERY:
-        ApiToken.objects.filter(due, pk=token.pk).update(last_used_at=now)
+    noted = ApiToken.objects.filter(due, pk=token.pk).update(last_used_at=now)
+    if noted and (last is None or last.date() < now.date()):
+        token_used.send(sender=ApiToken, token=token, request=request)

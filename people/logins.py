@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from typing import Any
 
+from allauth.usersessions.models import UserSession
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -54,11 +58,53 @@ def alive_among(logins: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
     return alive & set(logins)
 
 
+def logins_of(user: User) -> list[UserSession]:
+    """Return the login sessions in which this person is signed in, the newest first. Two queries."""
+    rows = list(UserSession.objects.filter(user=user).order_by("-created_at", "-pk"))
+    keys = [row.session_key for row in rows]
+    sessions = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
+    alive = {session.session_key for session in sessions if _signs_in(session, user)}
+    return [row for row in rows if row.session_key in alive]
+
+
+def end_session(key: str) -> None:
+    """End a login session; consoles and sockets that live on it end with it."""
+    for session in Session.objects.filter(session_key=key):
+        session.delete()
+
+
+@receiver(post_delete, sender=Session)
+def _forget_login(instance: Session, **_: Any) -> None:
+    UserSession.objects.filter(session_key=instance.session_key).delete()
+
+
 def end_other_sessions(request: HttpRequest) -> None:
     """Sign this request's user out of every other browser. Reads all sessions: for rare moments only."""
     for session in Session.objects.exclude(session_key=request.session.session_key).iterator():
         if session.get_decoded().get(SESSION_KEY) == str(request.user.pk):
             session.delete()
+
+
+def sessions_of(users: Collection[int]) -> dict[int, list[str]]:
+    """Return the keys of the login sessions of each of these users. Reads all sessions: for rare moments only."""
+    found: dict[int, list[str]] = {user: [] for user in users}
+    for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator():
+        user = str(session.get_decoded().get(SESSION_KEY, ""))
+        if user.isdecimal() and int(user) in found:
+            found[int(user)].append(session.session_key)
+    return found
+
+
+def end_sessions_of(users: Collection[int], *, but: str | None = None) -> int:
+    """Sign these users out of every browser, but the one with this session key; return how many that were.
+
+    What lives on the sessions (sockets, consoles) ends with them, after the commit.
+    """
+    keys = {key for mine in sessions_of(users).values() for key in mine} - {but}
+    rows = list(Session.objects.filter(session_key__in=keys))
+    for row in rows:
+        row.delete()
+    return len(rows)
 
 
 def _keys(kind: str, logins: Collection[tuple[str, int]]) -> set[str]:

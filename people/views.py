@@ -1,35 +1,24 @@
-"""Signing in and out, and the profile page: password and API tokens, everyone's own only."""
+"""The profile page: password, API tokens and login sessions, everyone's own only. Signing in is in sign_in.py."""
 
 from __future__ import annotations
 
+from allauth.decorators import rate_limit
+from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render, resolve_url
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from people.forms import LoginForm, PasswordForm, TokenForm
-from people.logins import end_other_sessions
+from people.forms import PasswordForm, TokenForm
+from people.logins import end_other_sessions, end_session, logins_of
 from people.models import ApiToken
-
-
-class Login(LoginView):
-    """The sign-in page; whoever is signed in already goes on to where they wanted to go."""
-
-    template_name = "people/login.html"
-    authentication_form = LoginForm
-    redirect_authenticated_user = True
-
-    def get_redirect_url(self, request: HttpRequest | None = None) -> str:
-        """Return where to go on (never another site), but not back to this page."""
-        url = super().get_redirect_url()
-        return "" if url.split("?")[0] == resolve_url("people:login") else url
 
 
 @never_cache
@@ -44,6 +33,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_POST
 @login_required
+@rate_limit(action="change_password")  # type: ignore[untyped-decorator]  # django-allauth has no types
 def change_password(request: HttpRequest) -> HttpResponse:
     """Change one's own password; every other browser is signed out, API tokens stay."""
     form = PasswordForm(_user(request), request.POST)
@@ -51,6 +41,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
         return _profile(request, password_form=form, status=400)
     update_session_auth_hash(request, form.save())
     end_other_sessions(request)
+    UserSession.objects.create_from_request(request)  # its key is new
     messages.success(request, _("Your password is changed. Your other browsers are signed out."))
     return redirect("people:profile")
 
@@ -79,6 +70,33 @@ def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("people:profile")
 
 
+@never_cache
+@require_safe
+@login_required
+def logins(request: HttpRequest) -> HttpResponse:
+    """Show where one is logged in."""
+    return render(request, "people/logins.html", {"logins": logins_of(_user(request))})
+
+
+@require_POST
+@login_required
+def end_login(request: HttpRequest, pk: int) -> HttpResponse:
+    """End one of one's own login sessions; what lives on it ends with it."""
+    login = get_object_or_404(UserSession, pk=pk, user=_user(request))
+    end_session(login.session_key)
+    messages.success(request, _("That browser is signed out."))
+    return redirect("people:logins")
+
+
+@require_POST
+@login_required
+def end_others(request: HttpRequest) -> HttpResponse:
+    """End all of one's own login sessions but this one."""
+    end_other_sessions(request)
+    messages.success(request, _("Your other browsers are signed out."))
+    return redirect("people:logins")
+
+
 def _user(request: HttpRequest) -> User:
     assert isinstance(request.user, User)  # noqa: S101  # login_required saw to it
     return request.user
@@ -97,6 +115,7 @@ def _profile(
         "password_form": password_form or PasswordForm(_user(request)),
         "token_form": token_form or TokenForm(instance=ApiToken(user=_user(request))),
         "tokens": ApiToken.objects.filter(user=_user(request)),
+        "provider": settings.PROVIDER,
         "made": made,
         "token": token,
     }

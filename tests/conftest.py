@@ -19,16 +19,21 @@ pytest_plugins = ["tests.cast"]
 
 MakeGuest = Callable[..., Guest]
 
+LONG = 3600
+"""Seconds that a test with the marker full may take."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also run the long tests (marker full)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long tests out, unless they are asked for."""
-    if config.getoption("--full"):
-        return
+    """Leave the long tests out, unless they are asked for; they may take their time."""
     long = [item for item in items if item.get_closest_marker("full")]
+    if config.getoption("--full"):
+        for item in long:
+            item.add_marker(pytest.mark.timeout(LONG))
+        return
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]

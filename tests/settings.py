@@ -19,7 +19,8 @@ atexit.register(shutil.rmtree, RUN, ignore_errors=True)
 REDIS = RedisServer(RUN / "redis", temporary=True)
 
 (RUN / "static").mkdir()  # WhiteNoise warns of a missing one
-for _name in ("SECRET_KEY_FILE", "DEBUG", "CONSOLE_PUBLIC_URL", "CONSOLE_LISTEN", "CONSOLE_ORIGINS"):
+_FAMILIES = ("AUDIT_", "CONSOLE_", "LDAP_", "LOGIN_", "MAIL_", "OIDC_", "TRUSTED_")
+for _name in ("SECRET_KEY_FILE", "DEBUG", *(name for name in os.environ if name.startswith(_FAMILIES))):
     os.environ.pop(_name, None)
 os.environ |= {
     "SECRET_KEY": "only for tests " * 4,
@@ -32,14 +33,27 @@ os.environ |= {
     "IDLE_AFTER": "300",
     "SHUTDOWN_LIMIT": "120",
     "SAVED_FILES_DIR": str(RUN / "saved"),
+    "CONSOLES_PER_USER": "20",
+    "CONSOLE_IDLE_LIMIT": "0",
+    "CONSOLE_LIMIT": "43200",
+    "AUDIT_DAYS": "730",
+    "DEPARTED_MACHINES": "keep",
+    "ASSIST_POLICY": "consent",
+    "ASSIST_LIMIT": "7200",
+    "ASSIST_WAIT_LIMIT": "28800",
 }
 os.environ.setdefault("DATABASE_URL", f"sqlite:///{RUN / 'never-used.sqlite3'}")
 
 from kvmportal.settings import *  # noqa: E402, F403
-from kvmportal.settings import DATABASES, STORAGES  # noqa: E402
+from kvmportal.settings import DATABASES, INSTALLED_APPS, STORAGES  # noqa: E402
+
+INSTALLED_APPS.append("allauth.socialaccount.providers.openid_connect")  # tests name one later
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": RUN / "tests.sqlite3"}  # a file, so that it behaves as the real one does
+else:  # a test stands in a transaction for as long as a busy machine lets it
+    DEPLOYED_OPTIONS = DATABASES["default"]["OPTIONS"]["options"]
+    DATABASES["default"]["OPTIONS"]["options"] = "-c idle_in_transaction_session_timeout=60000"
 STORAGES["staticfiles"] = {
     "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
 }  # no collectstatic needed

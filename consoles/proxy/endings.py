@@ -15,6 +15,7 @@ class Ending(StrEnum):
     NOT_BINARY = "not_binary"
     TOO_BIG = "too_big"
     BAD_RFB = "bad_rfb"
+    BAD_SPICE = "bad_spice"
     LOGIN_ENDED = "login_ended"
     USER_DISABLED = "user_disabled"
     REVOKED = "revoked"
@@ -23,6 +24,14 @@ class Ending(StrEnum):
     SILENT = "silent"
     LAPSED = "lapsed"
     ENDED_BY_ADMIN = "ended_by_admin"
+    IDLE = "idle"
+    LIMIT = "limit"
+    REPLACED = "replaced"
+    HELD = "held"
+    FULL = "full"
+    UNRECORDED = "unrecorded"
+    TAPE_FULL = "tape_full"
+    UNREPLAYABLE = "unreplayable"
     HOST_UNREACHABLE = "host_unreachable"
     UNCHECKED = "unchecked"
     FAILED = "failed"
@@ -34,7 +43,7 @@ class Ending(StrEnum):
 class Goodbye:
     """What the client is told: a close code and at most 123 bytes of English for scripts and logs.
 
-    Codes: 4401, 4403 and 4410 mean "do not come back by yourself"; a page retries after all others.
+    Codes: 4401, 4403 and 4410 to 4419 mean "do not come back by yourself"; a page retries after all others.
     """
 
     code: int
@@ -49,6 +58,7 @@ GOODBYES: dict[Ending, Goodbye] = {
     Ending.TOO_BIG: Goodbye(1009, "The WebSocket frame is too big."),
     Ending.FAILED: Goodbye(1011, "The console proxy failed."),
     Ending.BAD_RFB: Goodbye(4400, "That is not the RFB protocol."),
+    Ending.BAD_SPICE: Goodbye(4400, "That is not the SPICE protocol, or not this ticket's channel."),
     Ending.LOGIN_ENDED: Goodbye(4401, "The login has ended."),
     Ending.USER_DISABLED: Goodbye(4401, "The user may no longer sign in."),
     Ending.REVOKED: Goodbye(4403, "The right to this console was taken away."),
@@ -57,6 +67,16 @@ GOODBYES: dict[Ending, Goodbye] = {
     Ending.SILENT: Goodbye(4408, "Nothing was heard from the client for too long."),
     Ending.LAPSED: Goodbye(4409, "The portal no longer vouches for this console."),
     Ending.ENDED_BY_ADMIN: Goodbye(4410, "An administrator ended this console."),
+    Ending.IDLE: Goodbye(4411, "Nothing was done at this console for too long."),
+    Ending.LIMIT: Goodbye(4412, "This console was open for as long as one may be."),
+    Ending.REPLACED: Goodbye(4413, "The screen was opened elsewhere, and only one can have it."),
+    Ending.UNREPLAYABLE: Goodbye(
+        4414, "This console is recorded, and its client asks for what a recording cannot show."
+    ),
+    Ending.HELD: Goodbye(4423, "Another program holds the machine's serial console."),
+    Ending.UNRECORDED: Goodbye(4420, "This console has to be recorded, and that failed."),
+    Ending.TAPE_FULL: Goodbye(4421, "The recording of this console is full; the next one begins."),
+    Ending.FULL: Goodbye(4429, "The console proxy serves as many consoles as it may."),
     Ending.HOST_UNREACHABLE: Goodbye(4503, "The machine's host does not answer."),
     Ending.UNCHECKED: Goodbye(4504, "The portal could not be asked for too long."),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,10 @@ from consoles.proxy.endings import Ending
 
 MAX_FRAME = 2 * 1024 * 1024
 """Bytes a client may announce for one frame. RFB clients send a few bytes, clipboard text up to 1 MiB."""
+MAX_PROBE = 16
+PROBE = re.compile(rb"probe [0-9]{1,10}")
+"""The one text message there is. It is sent back as it came, so that a page knows its connection to live: browsers show
+their scripts no pings. It never reaches a machine."""
 _MAX_CONTROL = 125
 
 
@@ -25,6 +30,11 @@ class Opcode(IntEnum):
     PONG = 0xA
 
 
+_OPCODES = frozenset(Opcode)
+_STREAMED = frozenset({Opcode.CONTINUATION, Opcode.BINARY})
+"""Frames whose payload is handed on as it comes; the others are short."""
+
+
 class FrameError(Exception):
     """The client broke the protocol, or sent what a console does not take."""
 
@@ -35,7 +45,7 @@ class FrameError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of a message's payload (BINARY), or one whole control frame (CLOSE, PING, PONG)."""
+    """A piece of a message's payload (BINARY), or one whole control frame (CLOSE, PING, PONG) or probe (TEXT)."""
 
     opcode: Opcode
     payload: bytes
@@ -72,14 +82,20 @@ class FrameReader:
             payload = self._unmasked(buffer[position : position + took])
             position += took
             self._left -= took
-            if self._opcode < Opcode.CLOSE:
+            if self._opcode in _STREAMED:
                 if payload:
                     yield Piece(Opcode.BINARY, payload)
             else:
                 self._control += payload
                 if not self._left:
-                    yield Piece(self._opcode, bytes(self._control))
+                    yield self._whole(bytes(self._control))
                     self._control.clear()
+
+    def _whole(self, payload: bytes) -> Piece:
+        """Return a frame that was held until it was complete."""
+        if self._opcode is Opcode.TEXT and not PROBE.fullmatch(payload):
+            raise FrameError(Ending.NOT_BINARY)
+        return Piece(self._opcode, payload)
 
     def _header(self, buffer: bytes, at: int) -> int:
         """Take the frame header at this place; return its length, 0 when more bytes are needed."""
@@ -106,9 +122,9 @@ class FrameReader:
 
     def _check(self, first: int, second: int, length: int) -> None:
         opcode, final = first & 0x0F, first & 0x80
-        if opcode == Opcode.TEXT:
+        if opcode == Opcode.TEXT and not (final and length <= MAX_PROBE and not self._in_message):
             raise FrameError(Ending.NOT_BINARY)
-        known = opcode in {Opcode.CONTINUATION, Opcode.BINARY, Opcode.CLOSE, Opcode.PING, Opcode.PONG}
+        known = opcode in _OPCODES
         control_is_whole = opcode < Opcode.CLOSE or (final and length <= _MAX_CONTROL)
         in_order = opcode >= Opcode.CLOSE or (opcode == Opcode.CONTINUATION) == self._in_message
         masked, plain = second & 0x80, not first & 0x70

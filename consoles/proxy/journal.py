@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 Entry = dict[Any, Any]
 
 
-def entry(session: Session, event: str, reason: str = "") -> Entry:
+def entry(session: Session, event: str, reason: str = "", **more: str | float) -> Entry:
     """Return a stream entry about a session, as of now."""
     return {
         "session": session.id,
@@ -28,7 +28,7 @@ def entry(session: Session, event: str, reason: str = "") -> Entry:
         "to_client": session.to_client,
         "from_client": session.from_client,
         "reason": reason,
-    }
+    } | more
 
 
 class Journal:
@@ -66,6 +66,11 @@ class Journal:
         )
         self._queue.put(entry(session, "closed", ending.value))
 
+    def report(self, session: Session, event: str, reason: str = "", **more: str | float) -> None:
+        """Report anything else about a session: see redis_names.EVENTS_STREAM."""
+        logger.info("console session %s: %s", session.id, " ".join(map(str, (event, reason, *more.values()))))
+        self._queue.put(entry(session, event, reason, **more))
+
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
             try:
@@ -76,7 +81,11 @@ class Journal:
 
     def _write(self, item: Entry) -> bool:
         try:
-            self._redis.xadd(redis_names.EVENTS_STREAM, item, maxlen=redis_names.EVENTS_KEPT, approximate=True)
+            with self._redis.pipeline(transaction=True) as pipe:
+                pipe.xadd(redis_names.EVENTS_STREAM, item, maxlen=redis_names.EVENTS_KEPT, approximate=True)
+                if item["event"] == "closed":  # its other tickets, if it has any, open nothing any more
+                    pipe.delete(redis_names.lease_key(item["session"]))
+                pipe.execute()
         except RedisError as error:
             logger.warning("the audit of consoles waits for Redis: %s", error)
             return False

@@ -13,10 +13,19 @@ RENEW_SECONDS = 15
 PULSE_SECONDS = 45
 """How long after its proxy's last sign of life a session counts as served."""
 
+PROXIES = "console:proxies"
+"""Sorted set: names of the proxies that serve, each with when it last said so (Unix seconds)."""
+
 END_CHANNEL = "console:end"
 """Published by the portal: {"session": id, "reason": word of endings.Ending}."""
+TELL_CHANNEL = "console:tell"
+"""Published by the portal: {"session": id, "tell": "mode", "mode": "view"} or {"session": id, "tell": "keep"}."""
 EVENTS_STREAM = "console:events"
-"""Written by proxies: session, event (opened, bytes, closed), at (Unix seconds), to_client, from_client, reason."""
+"""Written by proxies: session, event, at (Unix seconds), to_client, from_client, reason, and by event:
+
+opened, bytes, closed: nothing more; mode: mode, which now holds; warned: ends_at (Unix seconds), reason is idle or
+limit; recorded: file, bytes, seconds.
+"""
 EVENTS_KEPT = 10_000
 AUDIT_GROUP = "audit"
 
@@ -27,7 +36,7 @@ def ticket_key(ticket: str) -> str:
 
 
 def lease_key(session: str) -> str:
-    """Return the key that exists for as long as the portal vouches for this session."""
+    """Return the key that exists for as long as the portal vouches for this session; its value is the mode now."""
     return f"console:lease:{session}"
 
 

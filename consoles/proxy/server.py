@@ -5,32 +5,34 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import select
 import socket
 import socketserver
 import sys
 import threading
-from dataclasses import dataclass
+import time
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from redis import Redis, RedisError
+from redis import RedisError
 from websockify.websocketproxy import LibProxyServer, ProxyRequestHandler
 
-from consoles.proxy import tickets
-from consoles.proxy.display import NoDisplay, OpenDisplay
+from consoles.proxy import probing, serial, tickets, visits
+from consoles.proxy.carriers import carry_spice, carry_vnc
 from consoles.proxy.endings import Ending
-from consoles.proxy.journal import Journal
-from consoles.proxy.pump import Pump, say_goodbye
-from consoles.proxy.sessions import Registry, Session
+from consoles.proxy.sessions import Line
 from consoles.proxy.tickets import Denied
+from consoles.proxy.visits import Carrier, Desk, Visit
 
 logger = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 10
 """How long a client may take to send its request."""
 EARLY_BYTES = 64 * 1024
-MOST_CONNECTIONS = 2000
+CONNECTIONS_BESIDE = 1000
+"""Connections that may be served beside four for each session: they send their requests or are refused."""
 _BAD_REQUEST = ("bad_request", "Open a WebSocket with the address and a ticket that the portal gave.")
 _REFUSALS = {
     HTTPStatus.NOT_FOUND: ("not_found", "Only consoles are here: open a WebSocket with a ticket of the portal."),
@@ -40,15 +42,8 @@ _REFUSALS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What every connection needs of its process."""
-
-    redis: Redis
-    origins: frozenset[str]
-    registry: Registry
-    journal: Journal
-    open_display: OpenDisplay
+CARRIERS: dict[str, Carrier] = {"vnc": carry_vnc, "spice": carry_spice, "serial": serial.carry}
+"""What carries a console, by the protocol of its ticket."""
 
 
 class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
@@ -58,7 +53,8 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
     server: ConsoleServer
     server_version = "kvmportal"
     sys_version = ""
-    session: Session | None = None
+    line: Line | None = None
+    ending = Ending.LEFT
 
     def validate_connection(self) -> None:
         """Check everything about the ticket, before the WebSocket is accepted.
@@ -72,9 +68,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
             raise Denied
         ticket = tickets.ticket_of(self.headers)
         self.claim = tickets.claim_of(desk.redis, ticket, self.headers, desk.origins)
-        self.session = Session(self.claim.session, self.claim.mode)
-        desk.registry.add(self.session)
-        tickets.take(desk.redis, ticket, self.claim)
+        self.line = visits.admit(desk, ticket, self.claim)
         self.headers.replace_header("Sec-WebSocket-Protocol", "binary")
 
     def handle_upgrade(self) -> None:
@@ -87,27 +81,16 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
             logger.warning("a console ticket could not be checked: %s", error)
             self.send_error(HTTPStatus.SERVICE_UNAVAILABLE)
         finally:
-            if self.session:
-                self.server.desk.registry.remove(self.session)
+            if self.line:
+                visits.leave(self.server.desk, self.line, self.ending)
 
     def handle_websocket(self) -> None:
-        """Open the display and carry bytes. In place of websockify's own, which logs requests and can record."""
-        if self.session is None:
+        """Carry bytes. In place of websockify's own, which logs requests and can record."""
+        if self.line is None:
             raise Denied
-        journal = self.server.desk.journal
-        early = self._early()
-        try:
-            display = self.server.desk.open_display(self.claim)
-        except NoDisplay as error:
-            say_goodbye(self.connection, error.ending)
-            journal.closed(self.session, error.ending)
-            return
-        journal.opened(self.session)
-        ending = Ending.FAILED
-        try:
-            ending = Pump(self.connection, display, self.session).run(early)
-        finally:
-            journal.closed(self.session, ending)
+        visit = Visit(self.server.desk, self.connection, self.claim, self.line, self._early())
+        carrier = CARRIERS.get(self.claim.protocol, visits.no_such_protocol)
+        self.ending = visits.carry(visit, probing.carry if self.claim.probe else carrier)
 
     def _early(self) -> bytes:
         """Return what the client sent behind its request before it had our answer."""
@@ -167,7 +150,9 @@ class ConsoleServer(LibProxyServer):  # type: ignore[misc]
             OSError: the address cannot be had.
         """
         self.desk = desk
-        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._places = threading.BoundedSemaphore(4 * desk.registry.most + CONNECTIONS_BESIDE)
+        self._stopping = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._stopped = threading.Event()
         if listen.startswith("unix:"):
             self.address_family = socket.AF_UNIX
             super().__init__(ConsoleHandler, listen_host=listen.removeprefix("unix:"))
@@ -186,6 +171,37 @@ class ConsoleServer(LibProxyServer):  # type: ignore[misc]
             path.unlink()
         self.socket.bind(str(path))
         path.chmod(0o660)
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Accept connections until `shutdown`, those that have come by then included."""
+        self.socket.setblocking(False)
+        poll = select.poll()
+        for number in (self.socket.fileno(), self._stopping):
+            poll.register(number, select.POLLIN)
+        stopping = False
+        while not stopping:
+            stopping = any(number == self._stopping for number, _ in poll.poll())
+            self._accept_all()
+        self.socket.close()
+        self._stopped.set()
+
+    def _accept_all(self) -> None:
+        while True:
+            try:
+                request, address = self.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # no file or memory left, or the client is gone
+                logger.warning("a connection was not accepted: %s", error)
+                time.sleep(0.1)
+                return
+            request.setblocking(True)
+            self.process_request(request, address)
+
+    def shutdown(self) -> None:
+        """Stop listening, at once; what was accepted goes on."""
+        os.eventfd_write(self._stopping, 1)
+        self._stopped.wait(5)
 
     def process_request_thread(self, request: socket.socket, client_address: Any) -> None:
         """Serve one connection in its thread; too many at once are closed unserved."""

@@ -15,7 +15,7 @@ from uuid import UUID
 from redis import Redis
 
 from consoles.proxy import redis_names
-from consoles.proxy.rfb import Mode
+from consoles.proxy.modes import Mode
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,21 @@ class Claim:
     login: str
     """SHA-256 of `session:<session key>` or of `token:<id>`."""
     by_token: bool
+    channel: str | None = None
+    """The one SPICE channel that it opens; None for other protocols."""
+    client: str = "page"
+    """page, viewer or script: `consoles.models.Client`."""
+    microphone: bool = False
+    """Whether the guest may listen: a SPICE viewer's channel `record`."""
+    record: bool = False
+    idle_limit: int = 0
+    """Seconds without anything done by its person after which the session ends; 0: never."""
+    limit: int = 0
+    """Seconds after which the session ends in any case; 0: never."""
+    take_over: bool = False
+    """Whether to throw out another program that holds the serial console."""
+    probe: bool = False
+    """Whether it opens nothing and only looks whether the display answers."""
 
     @classmethod
     def parse(cls, text: str) -> Claim:
@@ -63,6 +78,14 @@ class Claim:
             mode=Mode(claim["mode"]),
             login=claim["login"],
             by_token=claim["by_token"],
+            channel=claim.get("channel"),
+            client=claim.get("client", "page"),
+            microphone=bool(claim.get("microphone")),
+            record=bool(claim.get("record")),
+            idle_limit=int(claim.get("idle_limit") or 0),
+            limit=int(claim.get("limit") or 0),
+            take_over=bool(claim.get("take_over")),
+            probe=bool(claim.get("probe")),
         )
 
 
@@ -103,8 +126,8 @@ def claim_of(redis: Redis, ticket: str, headers: Message, origins: Collection[st
     return claim
 
 
-def take(redis: Redis, ticket: str, claim: Claim) -> None:
-    """Use the ticket up and begin to serve its session; of several who try at once one wins.
+def take(redis: Redis, ticket: str, claim: Claim) -> str:
+    """Use the ticket up and begin to serve its session; of several who try at once one wins. Return the lease.
 
     Raises:
         Denied: someone else was first, or the portal no longer vouches for the session.
@@ -117,6 +140,7 @@ def take(redis: Redis, ticket: str, claim: Claim) -> None:
         ticket_was_there, lease, _ = pipe.execute()
     if not (ticket_was_there and lease):
         raise Denied
+    return str(lease)
 
 
 def _login_of(headers: Message) -> str:

@@ -53,6 +53,7 @@ export async function ask(uuid, name, parameters = {}) {
   remember({ [uuid]: what });
   try {
     const operation = await post(`/api/v1/machines/${uuid}/operations`, { operation: name, parameters });
+    if (!operation) return; // accepted, but the answer broke off: whoever leaves at once hears of it on the next page
     if (updates.operations.get(operation.id)?.open === false) {
       takeBack(uuid, null); // the socket was faster: it has ended and was told
     } else {
@@ -69,7 +70,8 @@ export async function ask(uuid, name, parameters = {}) {
 
 export async function cancel(id) {
   try {
-    updates.take(await post(`/api/v1/operations/${id}/cancel`, {}));
+    const operation = await post(`/api/v1/operations/${id}/cancel`, {});
+    if (operation) updates.take(operation);
   } catch (error) {
     toast(error.message, { level: "error" });
   }
@@ -83,6 +85,7 @@ export function tellResult(operation) {
     return;
   }
   remember({ [operation.id]: null, [operation.machine]: null });
+  document.querySelector(`[data-asked^="${operation.id} "]`)?.remove(); // it is on its way no more
   const values = { machine: operation.machine_name, operation: operation.label };
   const level = { succeeded: "success", cancelled: "info" }[operation.status] ?? "error";
   const text = [say(words.ended[operation.status], values), operation.message].filter(Boolean).join("\n");
@@ -95,7 +98,8 @@ function takeBack(uuid, before) {
   if (before) drawJob({ status: "running", machine: uuid, ...before });
 }
 
-async function post(url, body) {
+/** Return what was answered, null where it was accepted and the rest of the answer did not come. */
+export async function post(url, body) {
   let answer;
   try {
     const headers = { "Content-Type": "application/json", "X-CSRFToken": csrfToken };
@@ -104,8 +108,8 @@ async function post(url, body) {
     throw new Error(words.offline);
   }
   if (answer.status === 401) location.reload();
-  const content = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(content.error?.message ?? words.offline);
+  const content = await answer.json().catch(() => null);
+  if (!answer.ok) throw new Error(content?.error?.message ?? words.offline);
   return content;
 }
 
@@ -137,6 +141,12 @@ function rememberForm(form, button) {
   if (name && uuid) remember({ [uuid]: { machine: uuid, name, at: Date.now() } });
 }
 
+/** The page after a form says what was asked for. By its number the result is found, also if it came before this page. */
+for (const { dataset } of document.querySelectorAll("[data-toast][data-asked]")) {
+  const [id, name, machine] = dataset.asked.split(" ");
+  remember({ [id]: { machine, name, at: Date.now() }, [machine]: null });
+}
+
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
   rememberForm(event.target, button);
@@ -149,7 +159,8 @@ document.addEventListener("submit", (event) => {
   }
   const place = button.closest("[data-machine]");
   const refused = refusalFor(place, button.dataset.operation);
-  if (refused) toast(refused.sentence);
+  const askFor = { link: { href: `/machines/${place.dataset.machine}/access/`, text: words.ask_for_right } };
+  if (refused) toast(refused.sentence, refused.code === "forbidden" ? askFor : {});
   else ask(place.dataset.machine, button.dataset.operation, parametersOf(button));
   const menu = button.closest("details[data-menu]");
   if (menu) menu.open = false;

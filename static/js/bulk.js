@@ -20,7 +20,9 @@ function draw() {
   const all = boxes();
   const chosen = all.filter((box) => box.checked);
   ticked = new Set(chosen.map((box) => box.value));
-  form.querySelector("[data-bulk-count]").textContent = say(words.selected, { n: chosen.length });
+  form.querySelector("[data-bulk-count]").textContent = say(words.selected, {
+    n: matching()?.checked ? matching().dataset.total : chosen.length,
+  });
   form.querySelector("[data-bulk-clear]").hidden = false;
   for (const whole of document.querySelectorAll("[data-tick-page]")) {
     whole.hidden = false;

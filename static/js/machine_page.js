@@ -1,16 +1,17 @@
 // What an open page of a machine cannot draw from news alone is fetched again: its definition, its saved files, what a
 // right shows, whether there is a screen.
 
+import { redraw } from "./machines.js";
 import { rightOf } from "./table.js";
 import { updates } from "./updates.js";
 
 const LATER_MS = 300; // several changes at once are one
-const PARTS = '[data-fact="right"], nav.tabs, .columns > .screen, #definition, [data-more], [data-switch], [data-live]';
+const PARTS = '[data-fact="right"], nav.tabs, [data-look], #definition, [data-more], [data-switch], [data-live]';
 
 const page = document.querySelector("[data-machine-page]");
 let timer = 0;
 let known = null; // what [data-live] depends on, as the last news said
-let displays = page?.querySelector("[data-graphics]")?.dataset.graphics;
+let displays = page?.querySelector("[data-consoles]")?.dataset.consoles;
 let right = Number(page?.dataset.right);
 
 function refreshSoon() {
@@ -26,6 +27,7 @@ async function refresh() {
   }
   if (!answer?.ok) return;
   const read = new DOMParser().parseFromString(await answer.text(), "text/html");
+  redraw(page, read.querySelector("[data-machine-page]")?.dataset.full ?? "");
   const parts = [...read.querySelectorAll(`[data-machine-page] :is(${PARTS})`)];
   const shown = page.querySelectorAll(PARTS);
   if (parts.length !== shown.length) return;
@@ -61,17 +63,25 @@ function livesOn(machine) {
 // What a refused form came back to has the address it was posted to, which cannot be read again.
 if (page?.dataset.address) history.replaceState(history.state, "", page.dataset.address);
 
+page?.querySelector("nav.tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
 if (page) {
   const ours = page.dataset.machine;
   updates.addEventListener("machine", ({ detail }) => {
     if (detail.uuid !== ours) return;
-    const now = detail.graphics.join(" ");
+    const now = detail.consoles.join(" ");
     const another = displays !== undefined && displays !== now;
     if (another) displays = now;
-    if (another || page.querySelector("#definition") || livesOn(detail)) refreshSoon();
+    if (another || page.querySelector("#definition, [data-asks=undefine]") || livesOn(detail)) refreshSoon();
   });
   updates.addEventListener("operation", ({ detail }) => {
     if (detail.machine === ours && page.querySelector("[data-live]")) refreshSoon();
+  });
+  updates.addEventListener("access", ({ detail }) => {
+    if (detail === ours && page.querySelector("[data-grant-list]")) refreshSoon();
+  });
+  updates.addEventListener("listing", () => {
+    if (page.querySelector("[data-quota] [data-uses]")) refreshSoon(); // others of the same owner start and stop
   });
   updates.addEventListener("rights", ({ detail }) => {
     if (!detail[ours] || rightOf(detail[ours]) === right) return;

@@ -1,6 +1,7 @@
 // Draws machines wherever the page shows them: rows of the list ([data-machine] tr) and the machine's own page.
 // Names and titles are text that somebody else chose: they only ever become textContent.
 
+import { closedNow } from "./maintenance.js";
 import { factsIn, isActive, refusal, rightOf, suggested } from "./table.js";
 import { timeElement } from "./times.js";
 import { say, size, table, words } from "./words.js";
@@ -10,7 +11,7 @@ const OPERATE = 3;
 const ONLY_HERE = /^(127\.|::1|fe80:|169\.254\.)/;
 
 const running = new Map(); // uuid -> open operation, as the API describes it
-const graphics = new Map(); // uuid -> whether it has a display that the console can show
+const consoles = new Map(); // uuid -> whether it has anything that the console can show
 
 export const shown = (uuid) => document.querySelectorAll(`[data-machine="${CSS.escape(uuid)}"]`);
 export const operationOf = (uuid) => running.get(uuid) ?? null;
@@ -26,7 +27,7 @@ export function adopt(root = document) {
 }
 
 export function drawMachine(machine) {
-  graphics.set(machine.uuid, machine.graphics.includes("vnc"));
+  consoles.set(machine.uuid, machine.consoles.length > 0);
   for (const place of shown(machine.uuid)) {
     const changed = Number(place.dataset.version) < machine.version;
     place.dataset.state = machine.state;
@@ -53,6 +54,14 @@ export function drawRight(uuid, word) {
     place.dataset.right = rightOf(word);
     drawButtons(place);
   }
+}
+
+/** Draw the buttons of a machine's page again, with why its owner may run no more machines (empty: they may). */
+export function redraw(place, full) {
+  if ((place.dataset.full ?? "") === full) return;
+  if (full) place.dataset.full = full;
+  else delete place.dataset.full;
+  if (table) drawButtons(place);
 }
 
 /** Draw what runs on a machine, or that nothing does any more. */
@@ -100,8 +109,8 @@ function drawFacts(place, machine) {
     snapshots: machine.snapshot_count,
   };
   for (const [name, value] of Object.entries(facts)) write(place, `[data-fact="${name}"]`, value);
-  write(place, ".c-owner", machine.owner ?? "");
-  write(place, '[data-fact="owner"]', machine.owner ?? words.nobody);
+  write(place, ".c-owner", machine.project ?? machine.owner ?? "");
+  write(place, '[data-fact="owner"]', machine.project ?? machine.owner ?? words.nobody);
   write(place, ".c-memory", `${machine.vcpus} / ${size(machine.memory_bytes)}`);
   hint(place, machine.state, machine.state_reason);
   for (const button of place.querySelectorAll('.switch[data-operation="autostart"]')) {
@@ -191,7 +200,14 @@ const factsOf = (place) => ({
   reachable: place.dataset.reachable !== "0",
   operation: running.get(place.dataset.machine)?.operation ?? null,
   facts: (place.dataset.facts ?? "").split(" "),
+  closed: closedNow(),
+  full: place.dataset.full ?? "",
 });
+
+/** What may be begun changed for every machine. */
+export function drawButtonsAgain() {
+  for (const place of document.querySelectorAll("[data-machine]")) drawButtons(place);
+}
 
 export const refusalFor = (place, name) => refusal(name, factsOf(place));
 
@@ -250,9 +266,9 @@ function drawSuggested(place, actions) {
     }
     if (stood && !actions.contains(document.activeElement)) menu.focus();
   }
-  const console = actions.querySelector("[data-console-link]");
+  const console = actions.querySelector("[data-to-screen]");
   const wanted =
-    Number(place.dataset.right) >= VIEW && isActive(place.dataset.state) && (graphics.get(uuid) ?? Boolean(console));
+    Number(place.dataset.right) >= VIEW && isActive(place.dataset.state) && (consoles.get(uuid) ?? Boolean(console));
   if (wanted && !console) actions.prepend(consoleLink(uuid));
   if (!wanted) console?.remove();
 }
@@ -280,7 +296,7 @@ function drawReasons(place) {
     .map(([, refusal]) => refusal)
     .find((refusal) => refusal && refusal.code !== "state_conflict");
   const note = place.querySelector("[data-obstacle]");
-  note.hidden = obstacle?.code !== "forbidden";
+  note.hidden = !["forbidden", "maintenance"].includes(obstacle?.code);
   note.textContent = obstacle?.sentence ?? "";
   place.querySelector("[data-reasons]").hidden = Boolean(obstacle) || refused.every(([, refusal]) => !refusal);
 }

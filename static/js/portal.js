@@ -1,8 +1,13 @@
 // Every page's script for someone who is signed in: the shell, and what is live.
 
 import { awaited, expectAwaited, tellResult } from "./ask.js";
+import "./asks.js";
+import "./help.js";
+import "./help_chat.js";
 import "./machine_page.js";
-import { adopt, drawHost, drawJob, drawMachine, drawRight } from "./machines.js";
+import "./maintenance.js";
+import { adopt, drawButtonsAgain, drawHost, drawJob, drawMachine, drawRight } from "./machines.js";
+import "./notices.js";
 import { drawOperation } from "./operations.js";
 import "./row_menu.js";
 import "./shell.js";
@@ -46,6 +51,10 @@ if (table) {
     for (const [uuid, word] of Object.entries(detail)) if (word) drawRight(uuid, word);
     leaveLostPage(detail);
   });
+  updates.addEventListener("missing", ({ detail }) => {
+    leaveLostPage(Object.fromEntries(detail.map((uuid) => [uuid, ""]))); // taken before the socket was open
+  });
+  document.addEventListener("portal:maintenance", drawButtonsAgain);
   updates.addEventListener("operation", ({ detail }) => {
     drawJob(detail);
     drawOperation(detail);

@@ -45,7 +45,7 @@ async function copy(text) {
 
 /* Keys */
 
-const GO = { m: "/", o: "/operations/" };
+const GO = { m: "/", o: "/operations/", n: "/notices/" };
 let afterG = 0;
 
 document.addEventListener("keydown", (event) => {

@@ -13,15 +13,17 @@ export function allowed(name) {
 
 /**
  * Why an operation is not possible now: {code, sentence}, or null when it is.
- * facts: {state, right, reachable, operation: kind of the open one or null, facts: what else is true of the machine}
+ * facts: {state, right, reachable, operation: kind of the open one or null, facts: what else is true of the machine,
+ * closed: why a maintenance lets nothing new begin, or empty; full: why its owner may run no more machines, or empty}
  */
-export function refusal(name, { state, right, reachable, operation, facts }) {
+export function refusal(name, { state, right, reachable, operation, facts, closed = "", full = "" }) {
   const kind = table.operations[name];
   const sentences = table.sentences;
   const first = operation ? table.operations[operation] : null;
   if (right < kind.right) {
     return { code: "forbidden", sentence: say(sentences.forbidden, { right: rightWord(kind.right) }) };
   }
+  if (closed && right < table.rights.admin) return { code: "maintenance", sentence: closed };
   if (!reachable) return { code: "host_unreachable", sentence: sentences.host_unreachable };
   if (first && (first.preempts || !kind.preempts)) {
     return { code: "operation_conflict", sentence: say(sentences.operation_conflict, { operation: first.doing }) };
@@ -31,7 +33,8 @@ export function refusal(name, { state, right, reachable, operation, facts }) {
     return { code: "state_conflict", sentence: say(sentences.state_conflict, values) };
   }
   const missing = kind.requires.find((fact) => !facts.includes(fact));
-  return missing ? { code: "state_conflict", sentence: table.missing[missing] } : null;
+  if (missing) return { code: "state_conflict", sentence: table.missing[missing] };
+  return full && kind.runs ? { code: "quota_exceeded", sentence: full } : null;
 }
 
 /** What of all that operations require is true of a machine, as its payload says. */

@@ -10,8 +10,11 @@ const REFRESH_MS = 15_000;
 // A browser whose clock is wrong still counts from the server's.
 const ahead = Date.now() - Date.parse(document.querySelector("meta[name=server-time]")?.content ?? new Date());
 
+/** The time by the server's clock, in milliseconds. */
+export const serverNow = () => Date.now() - ahead;
+
 export function ago(when) {
-  const seconds = (Date.now() - ahead - Date.parse(when)) / 1000;
+  const seconds = (serverNow() - Date.parse(when)) / 1000;
   if (seconds >= DAY) return say(words.time.day, { n: Math.floor(seconds / DAY) });
   if (seconds >= HOUR) return say(words.time.hour, { n: Math.floor(seconds / HOUR) });
   if (seconds >= MINUTE) return say(words.time.minute, { n: Math.floor(seconds / MINUTE) });

@@ -5,8 +5,11 @@ const STAY_MS = 6000;
 const corner = document.querySelector("[data-toasts]");
 const template = document.getElementById("toast");
 
-/** Show a notice. `link` is an address with its words: {href, text}. */
-export function toast(text, { level = "info", link = null } = {}) {
+/**
+ * Show a notice and return it. `link` is an address with its words: {href, text}. With `buttons`, [{text, press}], it stays
+ * until one is pressed.
+ */
+export function toast(text, { level = "info", link = null, buttons = [] } = {}) {
   const notice = template.content.firstElementChild.cloneNode(true);
   notice.dataset.level = level;
   notice.querySelector(".notice-text").textContent = text;
@@ -16,8 +19,19 @@ export function toast(text, { level = "info", link = null } = {}) {
     anchor.textContent = link.text;
     anchor.hidden = false;
   }
+  for (const { text: words, press } of buttons) {
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-small" });
+    button.textContent = words;
+    button.addEventListener("click", () => {
+      notice.remove();
+      press();
+    });
+    notice.querySelector(".notice-buttons").append(button);
+  }
+  notice.querySelector(".notice-buttons").hidden = !buttons.length;
   corner.append(notice);
-  leaveLater(notice);
+  if (!buttons.length) leaveLater(notice);
+  return notice;
 }
 
 function leaveLater(notice) {

@@ -1,6 +1,9 @@
 // The one socket of a page. It watches machines, drops what is older than what is known, comes back by itself.
 //
-// Events (with `detail`): machine, operation, host, rights, listing, missing; and back: open again after a loss.
+// Events (with `detail`): machine, operation, host, picture, rights, access (somebody's to a machine changed), ask (for a
+// right), listing, missing, consoles (who is at a machine's), console (what happened to one of mine), assist (help
+// began or moved), chat (a message of one of mine), notices (look at mine again), maintenance (what is announced), fleet
+// (something that administrators see together); and back: open again after a loss.
 
 import { words } from "./words.js";
 
@@ -19,8 +22,12 @@ class Updates extends EventTarget {
   #retry = 0;
   #bar = document.querySelector("[data-connection-bar]");
   #barTimer = 0;
+  #pings = 0;
+  #pongs = new Map();
   machines = new Map(); // uuid -> version
   operations = new Map(); // id -> {version, open}
+  notices = null; // the version of what is announced; null on a page without a banner
+  consoles = new Map(); // uuid -> version, of machines at whose consoles somebody is
 
   /** Watch these machines and no others. */
   watch(uuids) {
@@ -47,9 +54,24 @@ class Updates extends EventTarget {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
     const drawn = [...this.operations].filter(([, { open }]) => open).map(([id, { version }]) => [id, version]);
     const machines = Object.fromEntries(this.#watched.map((uuid) => [uuid, this.machines.get(uuid) ?? 0]));
-    this.#socket.send(
-      JSON.stringify({ type: "versions", machines, operations: Object.fromEntries(drawn.slice(-500)) }),
-    );
+    const operations = Object.fromEntries(drawn.slice(-500));
+    const consoles = Object.fromEntries([...this.consoles].filter(([uuid]) => this.#watched.includes(uuid)));
+    this.#socket.send(JSON.stringify({ type: "versions", machines, operations, consoles, notices: this.notices }));
+  }
+
+  /** Ask for an answer; resolves with the milliseconds that took, or with null when none came within `limit`. */
+  ping(limit) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return Promise.resolve(null);
+    const number = ++this.#pings;
+    const asked = performance.now();
+    return new Promise((resolve) => {
+      const giveUp = setTimeout(() => resolve(null), limit);
+      this.#pongs.set(number, () => {
+        clearTimeout(giveUp);
+        resolve(performance.now() - asked);
+      });
+      this.#socket.send(JSON.stringify({ type: "ping", number }));
+    });
   }
 
   /** Come back at once: the network did, or the laptop woke. A socket that slept may be dead without knowing it. */
@@ -141,12 +163,37 @@ class Updates extends EventTarget {
         this.operations.set(id, { version, open: status === "queued" || status === "running" });
         return this.#tell("operation", message.operation);
       }
+      case "consoles":
+        if (message.version) this.consoles.set(message.machine, message.version);
+        else this.consoles.delete(message.machine);
+        return this.#tell("consoles", message);
+      case "console":
+        return this.#tell("console", message);
+      case "assist":
+        return this.#tell("assist", message);
+      case "chat":
+        return this.#tell("chat", message.message);
       case "host":
         return this.#tell("host", message.host);
+      case "access":
+        return this.#tell("access", message.machine);
+      case "ask":
+        return this.#tell("ask", message.ask);
+      case "picture":
+        return this.#tell("picture", message);
       case "rights":
         return this.#tell("rights", message.rights);
       case "listing":
         return this.#tell("listing", message.changed ?? "machines");
+      case "notices":
+        return this.#tell("notices");
+      case "maintenance":
+        return this.#tell("maintenance", message);
+      case "fleet":
+        return this.#tell("fleet");
+      case "pong":
+        this.#pongs.get(message.number)?.();
+        return this.#pongs.delete(message.number);
       case "error":
         if (message.error.details?.machines) this.#tell("missing", message.error.details.machines);
     }

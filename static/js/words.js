@@ -1,12 +1,13 @@
 // What the server has for scripts (machines/browser_script.py): sentences in the reader's language, and, on pages that
 // draw machines, the table of operations.
 
+export { csrfToken } from "./csrf.js";
+
 const brought = globalThis.kvmportal ?? {};
 
 export const words = brought.words ?? {};
 export const table = document.getElementById("operation-table") ? brought.table : null;
 export const me = document.body.dataset.user ?? "";
-export const csrfToken = document.querySelector("meta[name=csrf-token]")?.content ?? "";
 
 /** Fill Python's %(name)s in a sentence. The result is text, never markup. */
 export function say(sentence, values = {}) {

@@ -22,6 +22,7 @@ from kvmportal.environment import ROOT
 from tests.browser.audience import Audience
 from tests.browser.backstage import Backstage
 from tests.browser.stage import LAB, OFFICE, SHELF, Stage
+from tests.guest import Guest
 
 FLAGS = [
     "--no-sandbox",
@@ -96,6 +97,16 @@ def chromium() -> Iterator[Browser]:
 def logins() -> dict[str, object]:
     """Each role's cookies, so that only its first page goes through the login form."""
     return {}
+
+
+@pytest.fixture(scope="module")
+def wire(stage: Stage) -> Iterator[Guest]:
+    """A machine of the owner's that has SPICE with QXL and a serial line, and no VNC."""
+    guest = stage.define("wire", graphics=("spice",), video="qxl")
+    stage.give(guest)
+    stage.make_run(guest)
+    yield guest
+    stage.forget("wire")
 
 
 @pytest.fixture

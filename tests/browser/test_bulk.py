@@ -109,6 +109,35 @@ def test_without_scripts_on_a_phone_the_question_names_what_is_lost(stage: Stage
     assert stage.office.state == "running"
 
 
+def test_all_that_match_are_asked_also_those_of_other_pages(stage: Stage, audience: Audience) -> None:
+    stage.make_run(stage.office)
+    stage.make_run(stage.lab)
+    page = audience.page_of("owner", "/?limit=1&sort=name")
+    expect(page.locator("tr[data-machine]")).to_have_count(1)
+    box(page, stage.lab).check()
+    page.get_by_label("all 3 that match").check()
+    expect(page.locator("[data-bulk-count]")).to_have_text("3 selected")
+    ask(page, "suspend")
+    expect(page.locator(".confirm")).to_contain_text("3 machines match now. Only these are asked")
+    expect(page.locator(".confirm")).to_contain_text("1 will be refused")
+    expect(page.locator(".prospects").last).to_contain_text("shelf")
+    page.locator(".confirm [data-confirm]").click()
+    page.wait_for_url("**/bulk/*/")
+    for guest in (stage.office, stage.lab):
+        expect(result(page, guest)).to_have_attribute("data-status", "succeeded", timeout=LIMIT)
+        guest.wait_for_state("paused")
+    expect(result(page, stage.shelf)).to_contain_text("The machine is shut off; “Pause” is possible when")
+    page.goto("/?state=paused&limit=1")
+    page.locator("[data-tick-page]").check()
+    page.get_by_label("all 2 that match").check()
+    ask(page, "resume")
+    page.locator(".confirm [data-confirm]").click()
+    page.wait_for_url("**/bulk/*/")
+    for guest in (stage.office, stage.lab):
+        expect(result(page, guest)).to_have_attribute("data-status", "succeeded", timeout=LIMIT)
+        guest.wait_for_state("running")
+
+
 def test_names_can_be_copied(stage: Stage, audience: Audience) -> None:
     page = audience.page_of("owner", "/?q=lab", permissions=["clipboard-read", "clipboard-write"])
     page.locator(".pager-names").click()
@@ -120,3 +149,25 @@ def test_names_can_be_copied(stage: Stage, audience: Audience) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
     assert download.value.path().read_text().splitlines()[1].startswith(f"{stage.lab.uuid},lab,")
+
+
+def test_names_and_uuids_are_downloaded_as_text_and_as_csv(stage: Stage, audience: Audience) -> None:
+    page = audience.page_of("owner", "/machines/names/?sort=-name")
+    guests = sorted(stage.guests.values(), key=lambda guest: guest.name, reverse=True)
+    names, uuids = [guest.name for guest in guests], [str(guest.uuid) for guest in guests]
+    assert sorted(names) == sorted(set(stage.virsh("list", "--all", "--name").split()))
+    both = [f"{guest.uuid}\t{guest.name}" for guest in guests]
+    for word, lines in (("Names", names), ("UUIDs", uuids), ("Both", both)):
+        page.get_by_role("button", name=word, exact=True).click()
+        assert downloaded(page, "Text") == lines, word
+        assert page.locator("#names").text_content().split("\n")[:-1] == lines, word
+    head, *rows = downloaded(page, "CSV")
+    assert head.split(",")[:2] == ["uuid", "name"]
+    assert [row.split(",")[:2] for row in rows] == [list(pair) for pair in zip(uuids, names, strict=True)]
+
+
+def downloaded(page: Page, name: str) -> list[str]:
+    """Return the lines of a file that a link downloads."""
+    with page.expect_download() as download:
+        page.get_by_role("link", name=name, exact=True).click()
+    return download.value.path().read_text(encoding="utf-8-sig").splitlines()

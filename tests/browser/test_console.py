@@ -8,64 +8,28 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from demo.libvirtd import LibvirtFailed
 from tests.browser.audience import PHONE, Audience
+from tests.browser.console_page import (
+    CONSOLE,
+    connected,
+    connection,
+    console_of,
+    has_picture,
+    menu,
+    sessions,
+    type_into,
+)
 from tests.browser.stage import OFFICE, Stage, eventually
 
 pytestmark = [pytest.mark.guest, pytest.mark.browser]
-
-CONSOLE = "[data-console]"
 
 
 @pytest.fixture(autouse=True)
 def _office_runs(stage: Stage) -> None:
     stage.make_run(OFFICE)
-
-
-def console_of(audience: Audience, role: str, name: str = OFFICE, query: str = "", **options) -> Page:
-    audience.expect_complaint("willReadFrequently")  # Chromium's advice to noVNC
-    return audience.page_of(role, f"/machines/{audience.stage.ids[name]}/console/{query}", **options)
-
-
-def connected(page: Page, within: float = 20) -> None:
-    expect(page.locator(CONSOLE)).to_have_attribute("data-connection", "connected", timeout=within * 1000)
-
-
-def connection(page: Page) -> str:
-    return page.locator(CONSOLE).get_attribute("data-connection")
-
-
-def has_picture(page: Page) -> bool:
-    """Whether the canvas shows more than one colour."""
-    return page.evaluate(
-        """() => {
-            const canvas = document.querySelector("[data-screen] canvas");
-            if (!canvas?.width) return false;
-            const image = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-            return new Set(new Uint32Array(image.data.buffer)).size > 1;
-        }"""
-    )
-
-
-def type_into(page: Page, text: str) -> None:
-    page.locator("[data-screen] canvas").click()
-    for letter in text:
-        page.keyboard.press("Enter" if letter == "\n" else "Space" if letter == " " else letter)
-        time.sleep(0.03)
-
-
-def sessions(stage: Stage, **of) -> list[dict]:
-    """The audit of office's consoles, newest first."""
-    code = """
-from consoles.models import ConsoleSession
-fields = ("user__username", "mode", "end_reason", "bytes_to_client", "bytes_from_client", "address")
-rows = ConsoleSession.objects.filter(**of).order_by("-asked_at")
-value = [dict(zip(fields, row[:-2])) | {"opened": bool(row[-2]), "ended": bool(row[-1])}
-         for row in rows.values_list(*fields, "opened_at", "ended_at")]
-"""
-    return stage.backstage.run(code, of=of)
 
 
 def end_grants(stage: Stage) -> None:
@@ -98,11 +62,21 @@ def test_owner_sees_the_screen_and_types_into_the_machine(stage: Stage, audience
     assert row["address"] == "127.0.0.1"
 
 
+def test_tickets_are_asked_for_once_and_before_the_screen_is_loaded(audience: Audience) -> None:
+    page = audience.page_of("owner")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.goto(f"/machines/{audience.stage.ids[OFFICE]}/console/")
+    connected(page)
+    assert asked.count("console-tickets") == 1
+    assert "tickets." in next(name for name in asked if name.endswith(".js") and "theme" not in name)
+
+
 def test_ctrl_alt_del_reaches_the_machine_which_reboots(stage: Stage, audience: Audience) -> None:
     stage.in_guest(OFFICE, "touch /tmp/before")
     page = console_of(audience, "owner")
     connected(page)
-    page.get_by_role("button", name="Ctrl-Alt-Del").click()
+    menu(page, "Keys").get_by_role("button", name="Ctrl-Alt-Del").click()
 
     def rebooted() -> bool:
         with suppress(LibvirtFailed):  # its agent is away meanwhile
@@ -117,7 +91,7 @@ def test_viewer_looks_and_cannot_touch(stage: Stage, audience: Audience) -> None
     connected(page)
     eventually(lambda: has_picture(page))
     expect(page.get_by_text("View only")).to_be_visible()
-    expect(page.get_by_role("button", name="Ctrl-Alt-Del")).to_be_disabled()
+    expect(menu(page, "Keys").get_by_role("button", name="Ctrl-Alt-Del")).to_be_disabled()
     type_into(page, "touch /tmp/viewer\n")
     time.sleep(0.5)
     assert "viewer" not in stage.in_guest(OFFICE, "ls /tmp")
@@ -201,52 +175,11 @@ def test_logging_out_elsewhere_ends_the_console(stage: Stage, audience: Audience
     page.wait_for_url(re.compile("/login/"), timeout=5000)
 
 
-def test_the_page_waits_for_the_machine_and_starts_it(stage: Stage, audience: Audience) -> None:
-    audience.expect_complaint("409")  # it may ask for tickets before it hears of the new state
-    page = console_of(audience, "owner")
-    connected(page)
-    stage.virsh("destroy", OFFICE)
-    expect(page.get_by_text("office is shut off")).to_be_visible()
-    assert connection(page) == "waiting"
-    page.get_by_role("button", name="Start", exact=True).click()
-    connected(page)
-    eventually(lambda: has_picture(page))
-    assert stage.state_of(OFFICE) == "running"
-
-
-def test_the_page_comes_back_when_another_tool_starts_the_machine(stage: Stage, audience: Audience) -> None:
-    stage.virsh("managedsave", OFFICE)
-    page = console_of(audience, "owner")
-    expect(page.get_by_text("office is saved")).to_be_visible()
-    expect(page.get_by_role("button", name="Restore")).to_be_visible()
-    stage.virsh("start", OFFICE)
-    connected(page)
-
-
-def test_a_paused_machine_shows_its_last_picture_and_can_be_resumed(stage: Stage, audience: Audience) -> None:
-    stage.virsh("suspend", OFFICE)
-    page = console_of(audience, "owner")
-    connected(page)
-    eventually(lambda: has_picture(page))
-    page.get_by_role("button", name="Resume").click()
-    expect(page.locator(CONSOLE)).to_have_attribute("data-state", "running")
-    assert connection(page) == "connected"
-
-
 def test_viewer_is_offered_no_button_that_he_may_not_press(stage: Stage, audience: Audience) -> None:
     stage.virsh("destroy", OFFICE)
     page = console_of(audience, "viewer")
     expect(page.get_by_text("office is shut off")).to_be_visible()
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_hidden()
-
-
-def test_the_page_comes_back_after_a_restart_of_the_proxy(stage: Stage, audience: Audience) -> None:
-    audience.expect_complaint("WebSocket")
-    page = console_of(audience, "owner")
-    connected(page)
-    with page.expect_response("**/console-tickets"):
-        stage.portal.restart("consoleproxy")
-    connected(page)
 
 
 @pytest.mark.parametrize("viewport", [PHONE, {"width": 320, "height": 560}])

@@ -29,18 +29,29 @@ def operation_page(stage: Stage, audience: Audience) -> str:
 
 def pages_of(role: str, stage: Stage, operation_page: str) -> list[str]:
     """The pages that this role can open."""
-    paths = ["/", "/?q=nothing+is+called+so", "/?state=running&sort=-since", "/operations/", "/profile/"]
+    paths = ["/", "/?q=nothing+is+called+so", "/?state=running&sort=-since", "/operations/", "/notices/", "/profile/"]
+    paths += ["/profile/logins/", "/profile/second-factor/"]
+    paths += ["/asks/", "/projects/", "/help/"]
     if role == "stranger":
         return paths
-    paths += [path_of(stage.office), path_of(stage.office, "history/")]
+    paths += [path_of(stage.office), path_of(stage.office, "history/"), path_of(stage.office, "access/")]
+    if role in {"owner", "helpdesk", "admin"}:
+        paths += [path_of(stage.office, "help/")]
     if role in {"owner", "admin"}:
         paths += [path_of(stage.office, "definition/"), path_of(stage.shelf), operation_page]
         paths += [path_of(stage.office, "saved/"), path_of(stage.shelf, "undefine/")]
+        paths += [path_of(stage.office, "timeline/"), path_of(stage.office, "timeline/?at=2026-11-26T10:00")]
     if role == "admin":
         places = ("", "machines/host/", "machines/machine/", f"machines/machine/{stage.office.uuid}/change/")
         more = ("lifecycle/operation/", "consoles/consolesession/", "auth/user/", "auth/group/")
+        more += ("audit/entry/", "audit/batch/", "audit/checkpoint/")
+        more += ("usersessions/usersession/",)
+        more += ("machines/grant/", "machines/sharelink/", "people/project/", "people/quota/", "sharing/ask/")
+        more += ("assist/assist/",)
         paths += [f"/admin/{part}" for part in places + more]
         paths += ["/machines/new/", path_of(stage.office, "define/"), path_of(stage.office, "keys/")]
+        paths += ["/admin/maintenance/maintenance/add/", "/fleet/"]
+        paths += ["/audit/", "/audit/access/", f"/audit/access/?machine={stage.office.uuid}&at=2026-11-26T10:00"]
         paths += ["/hosts/", "/hosts/local/", "/operations/?by=me&kind=save&last=24h&since=2026-01-01&until=2026-01-02"]
     return paths
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from lxml import etree
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.audience import DESK, PHONE, Audience
 from tests.browser.pages import LIMIT, expect_state, path_of, press, shown
@@ -55,12 +55,14 @@ def test_a_description_and_a_redefinition_show_without_reload(
     tree = etree.fromstring(shelf.virsh("dumpxml", "--inactive"))
     tree.find("on_crash").text = "preserve"
     tree.remove(tree.find("description"))
-    tree.find("devices").remove(tree.find("devices/graphics"))
+    devices = tree.find("devices")
+    for device in devices.xpath("graphics | serial | console"):
+        devices.remove(device)
     expect(page.locator("a.screen")).to_be_visible()
     redefine(stage, etree.tostring(tree, encoding="unicode"))
     expect(definition.locator("#definition")).to_contain_text("<on_crash>preserve</on_crash>", timeout=LIMIT)
     expect(description).to_be_hidden(timeout=LIMIT)
-    expect(page.locator(".columns > .screen")).to_contain_text("It has no display", timeout=LIMIT)
+    expect(page.locator(".columns .screen")).to_contain_text("It has no display", timeout=LIMIT)
     assert not page.locator("dd b").count()
 
 
@@ -115,6 +117,28 @@ def test_a_save_is_seen_on_every_page_and_cancelled_by_its_button(stage: Stage, 
     eventually(lambda: lab.state == "running")
     page.goto(path_of(lab, "history/"))
     expect(page.locator("[data-operation-row]").first).to_have_attribute("data-status", "cancelled")
+
+
+def test_an_answer_that_breaks_off_is_heard_of_all_the_same_and_the_tab_goes_on_living(
+    stage: Stage, audience: Audience
+) -> None:
+    lab, office = stage.lab, stage.office
+    for guest in (lab, office):
+        stage.make_run(guest)
+
+    def break_off(route: Route) -> None:
+        route.fulfill(response=route.fetch(), body="")
+
+    page = audience.page_of("owner", path_of(lab))
+    page.route(f"**/api/v1/machines/{lab.uuid}/operations", break_off)
+    press(page, lab, "suspend")
+    expect(page.locator("[data-toasts]")).to_contain_text("lab: “Pause” succeeded", timeout=LIMIT)
+    press(page, lab, "resume")
+    page.goto(path_of(office))
+    expect(page.locator("[data-toasts]")).to_contain_text("lab: “Resume” succeeded", timeout=LIMIT)
+    office.virsh("suspend")
+    expect_state(page, office, "paused")
+    office.virsh("resume")
 
 
 def test_an_operation_that_ends_before_the_page_listens_is_not_shown_for_ever(stage: Stage, audience: Audience) -> None:

@@ -9,8 +9,8 @@ from redis import Redis
 
 from consoles.proxy.journal import Journal
 from consoles.proxy.redis_client import redis_of
-from consoles.proxy.server import Desk
 from consoles.proxy.sessions import Registry
+from consoles.proxy.visits import Desk
 from demo.servers import RedisServer
 from tests.consoles.peers import ORIGIN, Proxy, TcpDisplay, served
 

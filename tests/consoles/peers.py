@@ -22,8 +22,10 @@ from websockets.sync.client import ClientConnection, connect
 from consoles.proxy import redis_names
 from consoles.proxy.display import NoDisplay
 from consoles.proxy.endings import Ending
-from consoles.proxy.server import ConsoleServer, Desk
+from consoles.proxy.limits import Limits
+from consoles.proxy.server import ConsoleServer
 from consoles.proxy.tickets import Claim
+from consoles.proxy.visits import Desk
 from consoles.proxy.watch import Watch
 from people.logins import login_digest
 
@@ -40,9 +42,11 @@ class Issued:
     cookie: str = f"sessionid={SESSION_KEY}"
 
 
-def issue(redis: Redis, *, mode: str = "control", by_token: bool = False, **claim: Any) -> Issued:
-    """Write ticket and lease as the portal does."""
-    issued = Issued(secrets.token_urlsafe(32), str(uuid.uuid4()))
+def issue(
+    redis: Redis, *, mode: str = "control", by_token: bool = False, session: str | None = None, **claim: Any
+) -> Issued:
+    """Write ticket and lease as the portal does; another ticket of a session when it is given."""
+    issued = Issued(secrets.token_urlsafe(32), session or str(uuid.uuid4()))
     content = {
         "session": issued.session,
         "machine": str(uuid.uuid4()),
@@ -52,10 +56,33 @@ def issue(redis: Redis, *, mode: str = "control", by_token: bool = False, **clai
         "login": login_digest("token:1" if by_token else f"session:{SESSION_KEY}"),
         "by_token": by_token,
         "user": 1,
+        "client": "script" if by_token else "page",
+        "channel": None,
+        "record": False,
+        "idle_limit": 0,
+        "limit": 0,
     } | claim
-    redis.set(redis_names.lease_key(issued.session), "1", ex=redis_names.LEASE_SECONDS)
+    redis.set(redis_names.lease_key(issued.session), mode, ex=redis_names.LEASE_SECONDS)
     redis.set(redis_names.ticket_key(issued.ticket), json.dumps(content), ex=redis_names.TICKET_SECONDS)
     return issued
+
+
+def issue_channels(redis: Redis, *names: str, **claim: Any) -> dict[str, Issued]:
+    """Write a SPICE session's tickets, one for each channel."""
+    session = str(uuid.uuid4())
+    return {name: issue(redis, protocol="spice", session=session, channel=name, **claim) for name in names}
+
+
+def tell(redis: Redis, session: str, what: str = "mode", **more: str) -> None:
+    """Tell the proxies about a session as the portal does: the lease first, so that a lost message heals."""
+    if mode := more.get("mode"):
+        redis.set(redis_names.lease_key(session), mode, ex=redis_names.LEASE_SECONDS)
+    redis.publish(redis_names.TELL_CHANNEL, json.dumps({"session": session, "tell": what, **more}))
+
+
+def reports(redis: Redis, event: str) -> list[dict[str, str]]:
+    """Return what the proxy reported of this kind."""
+    return [fields for _, fields in redis.xrange(redis_names.EVENTS_STREAM) if fields["event"] == event]
 
 
 def open_console(
@@ -137,16 +164,18 @@ class Proxy:
 def served(desk: Desk) -> Iterator[Proxy]:
     """Serve in this process what `python -m consoles.proxy` serves in its own."""
     server = ConsoleServer("127.0.0.1:0", desk)
-    watch = Watch(desk.redis, desk.registry)
+    limits = Limits(desk.registry, desk.journal)
+    watch = Watch(desk.redis, desk.registry, desk.journal)
     desk.journal.start()
     watch.start()
-    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    limits.start()
+    Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield Proxy(f"ws://127.0.0.1:{server.server_address[1]}/console")
     finally:
         server.shutdown()
-        server.server_close()
         desk.registry.end_all(Ending.STOPPING, patience=5)
+        limits.stop()
         watch.stop()
         desk.journal.stop(2)
 

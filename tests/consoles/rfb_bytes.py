@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 HELLO = b"RFB 003.008\n" + b"\x01"
 EXCLUSIVE, SHARED = b"\x00", b"\x01"
@@ -58,8 +58,13 @@ def desktop_size(screens: int = 1) -> bytes:
     return struct.pack(">BxHHBx", 251, 640, 480, screens) + b"\x00" * 16 * screens
 
 
-def qemu_key(keysym: int, down: bool = True) -> bytes:
-    return struct.pack(">BBHII", 255, 0, down, keysym, 0x1E)
+def qemu_key(keysym: int, down: bool = True, code: int = 0x1E) -> bytes:
+    return struct.pack(">BBHII", 255, 0, down, keysym, code)
+
+
+def key_of(build: Callable[..., bytes], number: int, down: bool) -> bytes:
+    """One key of a keyboard, with a keysym and a code of its own."""
+    return build(number, down, number) if build is qemu_key else build(number, down)
 
 
 def qemu_audio(operation: int) -> bytes:

@@ -13,7 +13,7 @@ from redis import Redis
 
 from consoles import auditor, sessions
 from consoles.auditor import Auditor
-from consoles.models import ConsoleSession
+from consoles.models import ConsoleSession, Recording
 from consoles.proxy import redis_names
 from consoles.proxy.endings import Ending
 from machines.models import Grant, Machine
@@ -98,6 +98,44 @@ def test_leases_are_renewed_also_while_reports_never_stop(
     audit.stop()
     thread.join()
     assert redis.ttl(lease) > 30
+
+
+def test_what_happened_in_a_session_is_written_once(audit: Auditor, report: Report, row: ConsoleSession) -> None:
+    for _ in range(2):
+        report(row, "mode", mode="view")
+        report(row, "warned", reason="limit", ends_at=1_800_000_060)
+        report(row, "recorded", file="b.rfb", bytes=5000, seconds=12.5)
+    read(audit)
+    assert [(event.kind, event.detail) for event in row.events.order_by("kind")] == [
+        ("mode", {"mode": "view"}),
+        ("recorded", {"bytes": 5000, "seconds": 12.5}),
+        ("warned", {"reason": "limit", "ends_at": "2027-01-15T08:01:00+00:00"}),
+    ]
+    assert {event.at for event in row.events.all()} == {datetime.fromtimestamp(1_800_000_000, UTC)}
+    recording = Recording.objects.get(session=row)
+    assert (recording.file, recording.bytes, recording.seconds) == ("b.rfb", 5000, 12.5)
+    row.refresh_from_db()
+    assert row.mode == "control", "who types is the portal's to say"
+
+
+@pytest.mark.parametrize(
+    ("event", "fields"),
+    [
+        ("mode", {"mode": "root"}),
+        ("mode", {}),
+        ("warned", {"reason": "mood", "ends_at": 1}),
+        ("warned", {"reason": "idle", "ends_at": 10**20}),
+        ("recorded", {"file": "x", "bytes": "many", "seconds": 1}),
+    ],
+)
+def test_nonsense_of_a_proxy_is_no_event(audit: Auditor, report: Report, row: ConsoleSession, event, fields) -> None:
+    report(row, event, **fields)
+    report("0" * 32, "mode", mode="view")
+    report(row, "opened")
+    read(audit)
+    row.refresh_from_db()
+    assert row.opened_at
+    assert not row.events.exists()
 
 
 def test_what_is_not_understood_is_put_aside(audit: Auditor, report: Report, row: ConsoleSession, redis: Redis) -> None:
@@ -213,8 +251,15 @@ def test_one_process_at_a_time_looks_after_leases(audit: Auditor, redis: Redis) 
 
 
 def test_looking_after_leases_costs_few_queries(
-    audit: Auditor, client_of: ClientOf, owner: User, machine: Machine, redis: Redis, django_assert_max_num_queries
+    audit: Auditor,
+    client_of: ClientOf,
+    owner: User,
+    machine: Machine,
+    redis: Redis,
+    settings,
+    django_assert_max_num_queries,
 ) -> None:
+    settings.CONSOLES_PER_USER = 30
     client = client_of(owner)
     for _ in range(30):
         ask(client, machine)

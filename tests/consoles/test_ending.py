@@ -16,8 +16,8 @@ from websockets.sync.client import ClientConnection
 from consoles.proxy import redis_names, watch
 from consoles.proxy.journal import Journal
 from consoles.proxy.redis_client import redis_of
-from consoles.proxy.server import Desk
 from consoles.proxy.sessions import Registry
+from consoles.proxy.visits import Desk
 from demo.servers import RedisServer
 from tests.consoles.peers import Proxy, TcpDisplay, closed_with, eventually, issue, open_console, served
 

@@ -12,6 +12,7 @@ from consoles.proxy.endings import GOODBYES, Ending
 from consoles.proxy.frames import MAX_FRAME, FrameError, FrameReader, Opcode, Piece, close_payload, header
 from tests.consoles.ws_bytes import frame
 
+probe = st.tuples(st.just(Opcode.TEXT), st.from_regex(rb"\Aprobe [0-9]{1,10}\Z"))
 control = st.tuples(st.sampled_from([Opcode.PING, Opcode.PONG]), st.binary(max_size=125))
 message = st.tuples(st.just(Opcode.BINARY), st.lists(st.binary(max_size=300), min_size=1, max_size=4))
 
@@ -21,7 +22,7 @@ def read(reader: FrameReader, data: bytes, cuts: list[int]) -> list[Piece]:
     return [piece for start, end in pairwise(places) for piece in reader.feed(data[start:end])]
 
 
-@given(st.lists(st.one_of(control, message), max_size=12), st.lists(st.integers(0, 10_000), max_size=40))
+@given(st.lists(st.one_of(control, probe, message), max_size=12), st.lists(st.integers(0, 10_000), max_size=40))
 def test_payload_comes_out_whatever_the_split_and_the_fragmentation(said, cuts):
     data, payload, controls = b"", b"", []
     for opcode, content in said:
@@ -59,6 +60,16 @@ def test_a_ping_may_come_between_the_fragments_of_a_message():
         (frame(b"x", 9, fin=False), Ending.BAD_FRAME),
         (frame(b"x" * 126, 9), Ending.BAD_FRAME),
         (frame(b"x", 1), Ending.NOT_BINARY),
+        (frame(b"", 1), Ending.NOT_BINARY),
+        (frame(b"probe ", 1), Ending.NOT_BINARY),
+        (frame(b"probe 1\n", 1), Ending.NOT_BINARY),
+        (frame(b"probe 1x", 1), Ending.NOT_BINARY),
+        (frame(b"probe 12345678901", 1), Ending.NOT_BINARY),
+        (frame(b"probe \xd9\xa1", 1), Ending.NOT_BINARY),
+        (frame(b"probe 1", 1, fin=False) + frame(b"", 0), Ending.NOT_BINARY),
+        (frame(b"ab", 2, fin=False) + frame(b"probe 1", 1), Ending.NOT_BINARY),
+        (frame(b"probe 1", 1, masked=False), Ending.BAD_FRAME),
+        (frame(b"probe 1", 1, reserved=4), Ending.BAD_FRAME),
         (frame(announced=MAX_FRAME + 1), Ending.TOO_BIG),
         (frame(announced=2**63), Ending.TOO_BIG),
     ],
@@ -72,6 +83,16 @@ def test_a_ping_may_come_between_the_fragments_of_a_message():
         "fragmented ping",
         "long ping",
         "text",
+        "empty text",
+        "probe without a number",
+        "probe of two lines",
+        "probe and more",
+        "long probe",
+        "probe in other digits",
+        "fragmented probe",
+        "probe in a message",
+        "unmasked probe",
+        "probe with a reserved bit",
         "too big",
         "absurdly big",
     ],

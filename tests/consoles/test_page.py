@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from hypervisor.states import State
-from machines.models import Grant, GrantRole, Machine
+from machines.models import Grant, GrantRole, Host, Machine
 from tests.cast import ClientOf
 
 
@@ -26,6 +26,18 @@ def test_owner_gets_control_and_may_ask_for_less(client_of: ClientOf, owner: Use
     assert f'data-machine="{machine.uuid}" data-state="running"' in page
     assert 'data-mode="view"' in page_of(client, machine, "?mode=view")
     assert 'data-mode="control"' in page_of(client, machine, "?mode=nonsense")
+
+
+def test_a_machine_without_a_display_gets_its_serial_console(
+    client_of: ClientOf, owner: User, machine: Machine
+) -> None:
+    Machine.objects.update(graphics=[], has_serial=True)
+    page = page_of(client_of(owner), machine)
+    assert 'data-console="serial"' in page
+    assert "vendor/xterm/css/xterm" in page
+    Machine.objects.update(graphics=["spice"])
+    assert 'data-console="spice"' in page_of(client_of(owner), machine)
+    assert 'data-console="serial"' in page_of(client_of(owner), machine, "?protocol=serial")
 
 
 def test_viewer_gets_a_page_to_look_at_which_may_get_more_later(
@@ -86,3 +98,49 @@ def test_page_costs_few_queries(
     client = client_of(owner)
     with django_assert_max_num_queries(10):
         page_of(client, machine)
+
+
+def asked_early(page: str) -> dict[str, str]:
+    """Return what the page's head lets the browser ask for before all else."""
+    found = re.search(r'<meta name="console-picture"([^>]*)>', page)
+    return dict(re.findall(r'data-(\w+)="([^"]*)"', found[1])) if found else {}
+
+
+def test_head_of_the_page_says_what_to_connect_to_at_once(
+    client_of: ClientOf, owner: User, viewer: User, machine: Machine
+) -> None:
+    Machine.objects.update(graphics=["vnc", "spice"])
+    at_once = {"of": str(machine.uuid), "displays": "vnc spice pictures", "mode": "control"}
+    assert asked_early(page_of(client_of(owner), machine)) == at_once
+    assert asked_early(page_of(client_of(viewer), machine)) == at_once | {"mode": "view"}
+    assert asked_early(page_of(client_of(owner), machine, "?protocol=spice")) == at_once | {"displays": "spice"}
+
+
+def test_nothing_is_asked_at_once_where_there_is_no_picture(client_of: ClientOf, owner: User, machine: Machine) -> None:
+    client = client_of(owner)
+    Machine.objects.update(state=State.SHUTOFF)
+    assert asked_early(page_of(client, machine)) == {}
+    Machine.objects.update(state=State.RUNNING, graphics=[])
+    assert asked_early(page_of(client, machine)) == {}
+    Machine.objects.update(graphics=["vnc"])
+    Host.objects.update(reachable=False)
+    assert asked_early(page_of(client, machine)) == {}
+
+
+def test_one_place_of_the_page_is_the_machine(client_of: ClientOf, owner: User, machine: Machine) -> None:
+    assert page_of(client_of(owner), machine).count(f'data-machine="{machine.uuid}"') == 1
+
+
+def test_machine_page_lets_the_browser_fetch_the_console_ahead(
+    client_of: ClientOf, owner: User, helpdesk: User, machine: Machine
+) -> None:
+    def ahead(user: User) -> set[str]:
+        page = client_of(user).get(f"/machines/{machine.uuid}/").content.decode()
+        return set(re.findall(r'<link rel="prefetch" href="([^"]*)"', page))
+
+    needed = set(re.findall(r'<link rel="modulepreload" href="([^"]*)"', page_of(client_of(owner), machine)))
+    assert len(needed) > 20
+    assert needed < ahead(owner)
+    assert ahead(helpdesk) == set()
+    Machine.objects.update(state=State.SHUTOFF)
+    assert ahead(owner) == set()

@@ -187,7 +187,7 @@ def test_a_stopped_qemu_holds_up_its_own_console_only(proxy_process: ProxyProces
 
 
 def test_no_ticket_is_in_the_log_whatever_is_done_with_it(proxy_process: ProxyProcess, redis: Redis):
-    tickets = [issue(redis, protocol=protocol) for protocol in ("vnc", "none")]
+    tickets = [issue(redis, protocol=protocol, channel="main") for protocol in ("vnc", "spice", "none")]
     for issued in tickets:
         for options in ({"origin": "http://evil.test"}, {"cookie": "sessionid=x"}, {}, {}):
             with pytest.raises(Exception, match=r"403|4404"):
@@ -220,6 +220,52 @@ def test_open_consoles_are_told_when_it_stops(proxy_process: ProxyProcess, redis
     assert proxy_process.process.wait(10) == 0
     reports = [fields["reason"] for _, fields in redis.xrange(redis_names.EVENTS_STREAM)]
     assert reports == ["", "stopping"]
+
+
+@pytest.mark.guest
+def test_a_restart_moves_consoles_to_the_next_process_without_a_gap(
+    proxy_process: ProxyProcess, tmp_path: Path, redis_server: RedisServer, redis: Redis, make_guest: MakeGuest
+):
+    guest = make_guest(wait=False)
+    consoles = [open_console(proxy_process.url, ticket_for(redis, guest)) for _ in range(20)]
+    late = ticket_for(redis, guest)
+    for console in consoles:
+        console.recv(timeout=5)
+
+    stopping = time.monotonic()
+    proxy_process.process.terminate()
+    (tmp_path / "next").mkdir()
+    after = ProxyProcess.start(tmp_path / "next", redis_server.url, proxy_process.address)
+    try:
+        told = []
+        for console in consoles:
+            assert closed_with(console) == (1001, "The console proxy stops.")
+            told.append(time.monotonic() - stopping)
+            console.close()
+            with open_console(after.url, ticket_for(redis, guest)) as again:
+                assert again.recv(timeout=5) == b"RFB 003.008\n", "the next process serves"
+        assert max(told) < 15
+        with open_console(after.url, late) as console:
+            assert console.recv(timeout=5) == b"RFB 003.008\n"
+        assert proxy_process.process.wait(10) == 0
+        assert "Traceback" not in proxy_process.log + after.log
+    finally:
+        after.stop()
+
+
+def test_it_gives_its_port_up_at_once_when_it_stops(proxy_process: ProxyProcess, redis: Redis):
+    host, _, port = proxy_process.address.rpartition(":")
+    proxy_process.process.terminate()
+    eventually(lambda: _bindable(host, int(port)), within=1)
+    assert proxy_process.process.wait(10) == 0
+
+
+def _bindable(host: str, port: int) -> bool:
+    try:
+        socket.create_server((host, port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_it_listens_on_a_unix_socket_and_takes_over_a_dead_ones(tmp_path: Path, redis_server: RedisServer):

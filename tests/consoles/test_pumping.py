@@ -13,8 +13,9 @@ import pytest
 from redis import Redis
 
 from consoles.proxy import pump, redis_names
+from consoles.proxy.endings import Ending
 from consoles.proxy.frames import MAX_FRAME
-from consoles.proxy.server import Desk
+from consoles.proxy.visits import Desk
 from tests.consoles import rfb_bytes as rfb
 from tests.consoles.peers import (
     ORIGIN,
@@ -121,6 +122,44 @@ def test_large_clipboard_text_arrives_whole(proxy: Proxy, redis: Redis, display:
         assert receive_exactly(machine, len(rfb.HELLO) + 1 + len(text)).endswith(text)
 
 
+@pytest.mark.parametrize("mode", ["control", "view"])
+def test_a_probe_is_sent_back_and_reaches_no_machine(
+    proxy: Proxy, redis: Redis, display: TcpDisplay, mode: str
+) -> None:
+    with open_console(proxy.url, issue(redis, mode=mode)) as console:
+        machine = display.peer()
+        for number in range(3):
+            console.send(f"probe {number}")
+            assert console.recv(timeout=5) == f"probe {number}"
+        console.send(rfb.HELLO)
+        assert receive_exactly(machine, len(rfb.HELLO)) == rfb.HELLO
+        machine.sendall(b"RFB 003.008\n")
+        assert console.recv(timeout=5) == b"RFB 003.008\n"
+
+
+def test_a_flood_of_probes_costs_no_memory_and_the_newest_is_answered(
+    proxy: Proxy, redis: Redis, display: TcpDisplay
+) -> None:
+    client = raw_console(proxy.url, issue(redis))
+    client.settimeout(10)
+    machine = display.peer()
+    flood = frame(b"probe 1", 1) * 20_000
+
+    def send() -> None:
+        for _ in range(10):
+            client.sendall(flood)
+        client.sendall(frame(b"probe 2", 1))
+        answers = b""
+        while not answers.endswith(b"\x81\x07probe 2"):
+            answers += client.recv(1024 * 1024)
+        assert answers.count(b"\x81\x07probe 1") * 9 == len(answers) - 9
+
+    assert growth(send) < 4 * MEGABYTE
+    client.sendall(frame(rfb.HELLO))
+    assert receive_exactly(machine, len(rfb.HELLO)) == rfb.HELLO
+    client.close()
+
+
 @pytest.mark.parametrize(
     ("sent", "code"),
     [
@@ -128,13 +167,25 @@ def test_large_clipboard_text_arrives_whole(proxy: Proxy, redis: Redis, display:
         (frame(b"x", reserved=1), 1002),
         (frame(b"x", 5), 1002),
         (frame(b"x", 1), 1003),
+        (frame(b"probe me", 1), 1003),
         (frame(announced=MAX_FRAME + 1), 1009),
         (frame(announced=2**63 - 1), 1009),
         (frame(b"GET / HTTP/1.1\r\n"), 4400),
         (frame(rfb.HELLO + rfb.SHARED + b"\x07"), 4400),
         (frame(rfb.HELLO + rfb.SHARED + rfb.cut_text()[:4] + b"\x7f\xff\xff\xff"), 4400),
     ],
-    ids=["unmasked", "reserved", "opcode", "text", "too big", "absurd", "not RFB", "unknown message", "long text"],
+    ids=[
+        "unmasked",
+        "reserved",
+        "opcode",
+        "text",
+        "no probe",
+        "too big",
+        "absurd",
+        "not RFB",
+        "unknown message",
+        "long text",
+    ],
 )
 def test_a_malformed_frame_ends_that_session_only(proxy: Proxy, redis: Redis, display: TcpDisplay, sent, code):
     with open_console(proxy.url, issue(redis)) as good:
@@ -204,6 +255,48 @@ def test_a_flood_of_pings_whose_answers_are_not_read_costs_no_memory(proxy: Prox
                 client.send(pings)
 
     assert growth(flood) < 2 * MEGABYTE
+    client.close()
+
+
+def frames_of(data: bytes) -> list[tuple[int, bytes]]:
+    """Read a server's frames: opcode and payload of each; all of them have to be whole."""
+    found = []
+    while data:
+        length, start = data[1], 2
+        if length > 125:
+            start = 4 if length == 126 else 10
+            length = int.from_bytes(data[2:start], "big")
+        assert len(data) >= start + length, "a frame is cut off"
+        found.append((data[0] & 0x0F, data[start : start + length]))
+        data = data[start + length :]
+    return found
+
+
+def test_what_was_read_of_a_pouring_machine_arrives_in_whole_frames_pings_between_them_before_the_goodbye(
+    proxy: Proxy, redis: Redis, display: TcpDisplay, desk: Desk, monkeypatch
+):
+    monkeypatch.setattr(pump, "PING_EVERY", 0.1)
+    issued = issue(redis)
+    client = raw_console(proxy.url, issued)
+    machine = display.peer()
+    machine.settimeout(1)
+    picture, sent = bytes(range(256)) * 256, 0
+    with suppress(TimeoutError):
+        while True:
+            sent += machine.send(picture[sent % 256 :])
+    client.sendall(frame(b"?", 9))
+    received = client.recv(3_000_000)
+    while len(received) < 3_000_000:
+        received += client.recv(65536)
+    desk.registry.end({issued.session}, Ending.REVOKED)
+    found = frames_of(received + read_to_the_end(client))
+
+    shown = b"".join(payload for opcode, payload in found if opcode == 2)
+    assert shown == (picture * (len(shown) // len(picture) + 1))[: len(shown)]
+    assert 3_000_000 < len(shown) <= sent
+    assert max(len(payload) for opcode, payload in found) > 65536, "it poured"
+    assert [opcode for opcode, _ in found][-1] == 8
+    assert {9, 10} <= {opcode for opcode, _ in found}
     client.close()
 
 

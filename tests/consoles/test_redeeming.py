@@ -15,8 +15,8 @@ from redis import Redis
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from consoles.proxy import redis_names
-from consoles.proxy.server import Desk
 from consoles.proxy.tickets import Claim
+from consoles.proxy.visits import Desk
 from tests.consoles import rfb_bytes as rfb
 from tests.consoles.peers import (
     ORIGIN,
@@ -129,6 +129,19 @@ def test_another_login_cannot_use_a_ticket_nor_use_it_up(proxy: Proxy, redis: Re
     issued = issue(redis)
     assert refused(proxy.url, issued, cookie=cookie)
     assert not refused(proxy.url, issued, cookie="theme=dark; sessionid=owners-session-key")
+
+
+@pytest.mark.parametrize(("protocol", "channel"), [("spice", "main"), ("spice", "inputs"), ("serial", None)])
+def test_the_same_is_checked_for_every_protocol(proxy: Proxy, redis: Redis, display: TcpDisplay, protocol, channel):
+    issued = issue(redis, protocol=protocol, channel=channel)
+    assert refused(proxy.url, issued, cookie="sessionid=another")
+    assert refused(proxy.url, issued, origin="http://evil.test", code="origin_refused")
+    assert refused(proxy.url, issued, origin=None)
+    assert refused(proxy.url, replace(issued, ticket=secrets.token_urlsafe(32)))
+    redis.delete(redis_names.lease_key(issued.session))
+    assert refused(proxy.url, issued)
+    assert refused(proxy.url, issued), "and it is used up"
+    assert not redis.exists(redis_names.ticket_key(issued.ticket))
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,9 @@ def ended(redis: Redis) -> Iterator[Callable[[], dict[str, str]]]:
         yield ended
 
 
-def opened(client: Client, machine: Machine, mode: str = "control") -> str:
+def opened(client: Client, machine: Machine, mode: str = "control", protocol: str = "vnc") -> str:
     """Get tickets and let the audit believe that they were used."""
-    session = ask(client, machine, mode=mode).json()["session"]
+    session = ask(client, machine, mode=mode, protocol=protocol).json()["session"]
     ConsoleSession.objects.filter(pk=session).update(opened_at="2026-01-01T00:00Z")
     return session
 
@@ -70,15 +70,57 @@ def test_losing_a_group_ends_a_console(client_of: ClientOf, stranger: User, mach
 
 
 def test_an_operator_who_becomes_a_viewer_loses_control_and_keeps_viewing(
-    client_of: ClientOf, stranger: User, machine: Machine, ended
+    client_of: ClientOf, stranger: User, machine: Machine, redis: Redis, ended
 ) -> None:
     grant = Grant.objects.create(machine=machine, user=stranger, role=GrantRole.OPERATOR)
     client = client_of(stranger)
     control, view = opened(client, machine), opened(client, machine, "view")
     grant.role = GrantRole.VIEWER
     grant.save()
-    assert ended() == {control: "revoked"}
-    assert set(sessions.not_ended().values_list("pk", flat=True)) >= {ConsoleSession.objects.get(pk=view).pk}
+    assert ended() == {}
+    assert redis.get(redis_names.lease_key(control)) == "view"
+    assert set(sessions.not_ended().values_list("mode", flat=True)) == {"view"}
+    assert {str(session.pk) for session in sessions.not_ended()} == {control, view}
+
+
+def test_an_operator_who_becomes_a_viewer_before_the_console_opened_has_to_ask_anew(
+    client_of: ClientOf, stranger: User, machine: Machine, ended
+) -> None:
+    grant = Grant.objects.create(machine=machine, user=stranger, role=GrantRole.OPERATOR)
+    unopened = ask(client_of(stranger), machine, mode="control").json()["session"]
+    grant.role = GrantRole.VIEWER
+    grant.save()
+    assert ended() == {unopened: "revoked"}
+
+
+@pytest.mark.parametrize("protocol", ["spice", "serial"])
+def test_the_same_holds_for_other_protocols(
+    client_of: ClientOf, script_of: ClientOf, stranger: User, machine: Machine, protocol: str, ended
+) -> None:
+    Machine.objects.update(graphics=["vnc", "spice"], has_serial=True)
+    grant = Grant.objects.create(machine=machine, user=stranger, role=GrantRole.OPERATOR)
+    session = opened(script_of(stranger), machine, protocol=protocol)
+    grant.delete()
+    assert ended() == {session: "revoked"}
+    Grant.objects.create(machine=machine, user=stranger, role=GrantRole.OPERATOR)
+    client = client_of(stranger)
+    after_logout = opened(client, machine, protocol=protocol)
+    client.post("/logout/")
+    assert ended()[after_logout] == "login_ended"
+    ConsoleSession.objects.update(ended_at="2026-01-01T00:00Z")
+    after_disabling = opened(script_of(stranger), machine, protocol=protocol)
+    stranger.is_active = False
+    stranger.save()
+    assert ended()[after_disabling] == "user_disabled"
+
+
+def test_spice_cannot_be_lowered_and_ends(client_of: ClientOf, stranger: User, machine: Machine, ended) -> None:
+    Machine.objects.update(graphics=["spice"])
+    grant = Grant.objects.create(machine=machine, user=stranger, role=GrantRole.OPERATOR)
+    session = opened(client_of(stranger), machine, protocol="spice")
+    grant.role = GrantRole.VIEWER
+    grant.save()
+    assert ended() == {session: "revoked"}
 
 
 def test_a_machine_given_to_someone_else_ends_the_former_owners_console(

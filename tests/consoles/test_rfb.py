@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consoles.proxy.rfb import MAX_ENCODINGS, MAX_TEXT, ClientStream, Mode, RfbError
+from consoles.proxy.modes import Mode
+from consoles.proxy.rfb import MAX_ENCODINGS, MAX_TEXT, ClientStream, RfbError
 from tests.consoles import rfb_bytes as rfb
 
 numbers = st.integers(0, 0xFFFF)
@@ -81,18 +82,70 @@ def test_mode_changes_at_a_message_boundary_wherever_the_stream_is(greeting, fir
     assert passed == greeting + b"\x01" + one + harmless_two + three
 
 
-@given(st.integers(1, 7), messages)
-def test_a_key_begun_in_control_mode_is_finished_or_dropped_whole(cut, said):
+@given(touching.filter(lambda message: message[0] != 6), st.integers(1, 10_000), messages)
+def test_what_was_half_said_when_control_was_taken_back_is_dropped_whole(message, cut, said):
     stream = ClientStream(Mode.CONTROL)
     stream.feed(rfb.HELLO + rfb.SHARED)
-    key = rfb.key(0xFF0D)
-    begun = stream.feed(key[:cut])
-    stream.change_mode(Mode.VIEW)
+    cut = min(cut, len(message) - 1)
+    passed = stream.feed(message[:cut]) + stream.change_mode(Mode.VIEW)
 
-    rest = stream.feed(key[cut:] + b"".join(message for message, _ in said))
+    passed += stream.feed(message[cut:] + b"".join(message for message, _ in said))
 
-    harmless_rest = b"".join(message for message, is_harmless in said if is_harmless)
-    assert begun + rest in (key + harmless_rest, harmless_rest)
+    assert passed == b"".join(message for message, is_harmless in said if is_harmless)
+
+
+@given(st.binary(min_size=2, max_size=300), st.integers(1, 299), messages)
+def test_nothing_of_a_long_text_passes_after_control_was_taken_back(text, cut, said):
+    stream = ClientStream(Mode.CONTROL)
+    stream.feed(rfb.HELLO + rfb.SHARED)
+    message, cut = rfb.cut_text(text), 8 + min(cut, len(text) - 1)
+    begun = stream.feed(message[:cut])
+    filled = stream.change_mode(Mode.VIEW)
+
+    rest = stream.feed(message[cut:] + b"".join(message for message, _ in said))
+
+    assert begun == message[:cut]
+    assert filled == b" " * (len(message) - cut), "the machine still finds where the next message begins"
+    assert rest == b"".join(message for message, is_harmless in said if is_harmless)
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.booleans()), max_size=40), st.booleans())
+def test_keys_that_were_held_when_control_was_taken_back_are_let_go(strokes, extended):
+    build = rfb.qemu_key if extended else rfb.key
+    stream = ClientStream(Mode.CONTROL)
+    stream.feed(rfb.HELLO + rfb.SHARED + b"".join(rfb.key_of(build, key, down) for key, down in strokes))
+    held = [key for key, down in dict(strokes).items() if down]
+
+    let_go = stream.change_mode(Mode.VIEW)
+
+    assert sorted(split(let_go, range(0, len(let_go), len(build(0))))) == sorted(
+        rfb.key_of(build, key, False) for key in held
+    ) or (not held and not let_go)
+    stream.change_mode(Mode.CONTROL)
+    assert stream.change_mode(Mode.VIEW) == b""
+
+
+@pytest.mark.parametrize("buttons", [0, 1, 0x84])
+def test_mouse_buttons_that_were_held_when_control_was_taken_back_are_let_go(buttons):
+    stream = ClientStream(Mode.CONTROL)
+    stream.feed(rfb.HELLO + rfb.SHARED + rfb.pointer(7, 8, buttons))
+
+    assert stream.change_mode(Mode.VIEW) == (rfb.pointer(7, 8, 0) if buttons else b"")
+
+
+def test_too_many_keys_held_at_once_end_the_session():
+    stream = ClientStream(Mode.CONTROL)
+    stream.feed(rfb.HELLO + rfb.SHARED + b"".join(map(rfb.key, range(256))))
+    with pytest.raises(RfbError):
+        stream.feed(rfb.key(256))
+
+
+@given(st.sampled_from(list(Mode)), messages)
+def test_keys_pointer_and_text_are_what_a_person_does_passed_on_or_not(mode, said):
+    stream = ClientStream(mode)
+    fed(stream, rfb.HELLO + rfb.SHARED + b"".join(message for message, _ in said))
+
+    assert stream.acts == sum(message[0] in {4, 5, 6, 250} or message[:2] == b"\xff\x00" for message, _ in said)
 
 
 @given(messages, st.integers(0, 255).filter(lambda n: n not in {0, 2, 3, 4, 5, 6, 150, 248, 250, 251, 255}))

@@ -55,7 +55,14 @@ def test_owner_gets_a_ticket_that_names_everything_but_holds_no_secret(
         "login": hashlib.sha256(f"session:{session_key}".encode()).hexdigest(),
         "by_token": False,
         "user": owner.pk,
+        "client": "page",
+        "channel": None,
+        "record": False,
+        "idle_limit": 0,
+        "limit": 43_200,
     }
+    assert redis.get(redis_names.lease_key(body["session"])) == "control"
+    assert (body["protocol"], body["mode"], body["recorded"], body["channels"]) == ("vnc", "control", False, {})
     row = ConsoleSession.objects.get()
     assert (str(row.pk), row.user, row.machine, row.mode) == (body["session"], owner, machine, "control")
     assert (row.address, row.opened_at, row.ended_at) == ("127.0.0.1", None, None)
@@ -69,6 +76,21 @@ def test_script_gets_a_ticket_of_its_token(script_of: ClientOf, owner: User, mac
     assert kept["by_token"] is True
     assert kept["login"] == hashlib.sha256(f"token:{token.pk}".encode()).hexdigest()
     assert kept["mode"] == "control"
+
+
+def test_spice_gets_a_ticket_for_each_channel_and_none_for_keys_in_view_mode(
+    client_of: ClientOf, owner: User, machine: Machine, redis: Redis
+) -> None:
+    Machine.objects.update(graphics=["spice"])
+    wanted = {"control": {"main", "display", "inputs", "cursor", "playback"}}
+    wanted["view"] = wanted["control"] - {"inputs"}
+    for mode, channels in wanted.items():
+        body = ask(client_of(owner), machine, protocol="spice", mode=mode).json()
+        assert body["channels"].keys() == channels
+        assert sorted(body["tickets"]) == sorted(body["channels"].values())
+        for channel, ticket in body["channels"].items():
+            claim = json.loads(redis.get(redis_names.ticket_key(ticket)))
+            assert (claim["channel"], claim["mode"], claim["session"]) == (channel, mode, body["session"])
 
 
 def test_every_ticket_is_a_session_of_its_own(client_of: ClientOf, viewer: User, machine: Machine) -> None:
@@ -99,6 +121,22 @@ def test_stranger_learns_nothing(client_of: ClientOf, stranger: User, machine: M
     unknown, hidden = ask(client, uuid4()), ask(client, machine)
     assert (unknown.status_code, hidden.status_code) == (404, 404)
     assert unknown.json() == hidden.json()
+
+
+@pytest.mark.parametrize("protocol", ["spice", "serial"])
+def test_rights_are_the_same_for_every_protocol(
+    client_of: ClientOf, viewer: User, stranger: User, helpdesk: User, machine: Machine, protocol: str, redis: Redis
+) -> None:
+    Machine.objects.update(graphics=["vnc", "spice"], has_serial=True)
+    assert ask(client_of(viewer), machine, protocol=protocol).status_code == 403
+    assert ask(client_of(stranger), machine, protocol=protocol).status_code == 404
+    assert ask(client_of(helpdesk), machine, protocol=protocol, mode="view").status_code == 403
+    assert not ConsoleSession.objects.exists()
+    body = ask(client_of(viewer), machine, protocol=protocol, mode="view").json()
+    claims = [json.loads(redis.get(redis_names.ticket_key(ticket))) for ticket in body["tickets"]]
+    assert {(claim["machine"], claim["protocol"], claim["mode"]) for claim in claims} == {
+        (str(machine.uuid), protocol, "view")
+    }
 
 
 def test_helpdesk_may_not_look_at_screens_by_itself(client_of: ClientOf, helpdesk: User, machine: Machine) -> None:
@@ -165,6 +203,33 @@ def test_a_machine_without_vnc_is_refused_in_words(client_of: ClientOf, owner: U
     Machine.objects.update(graphics=["spice"])
     refused = ask(client_of(owner), machine)
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "no_display")
+
+
+def test_a_serial_console_has_an_address_of_its_machine(
+    client_of: ClientOf, owner: User, machine: Machine, redis: Redis, settings
+) -> None:
+    Machine.objects.update(graphics=[], has_serial=True)
+    answer = ask(client_of(owner), machine, protocol="serial", take_over=True).json()
+    assert answer["url"] == f"{settings.CONSOLE_PUBLIC_URL}/serial/{machine.uuid}"
+    (ticket,) = answer["tickets"]
+    kept = json.loads(redis.get(redis_names.ticket_key(ticket)))
+    assert (kept["protocol"], kept["take_over"]) == ("serial", True)
+
+
+def test_whoever_only_looks_throws_nobody_out(
+    client_of: ClientOf, viewer: User, machine: Machine, redis: Redis
+) -> None:
+    Machine.objects.update(has_serial=True)
+    answer = ask(client_of(viewer), machine, protocol="serial", mode="view", take_over=True).json()
+    assert "take_over" not in json.loads(redis.get(redis_names.ticket_key(answer["tickets"][0])))
+
+
+def test_a_machine_without_a_serial_port_is_refused_in_words(
+    client_of: ClientOf, owner: User, machine: Machine
+) -> None:
+    refused = ask(client_of(owner), machine, protocol="serial")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "no_display")
+    assert "serial console" in refused.json()["error"]["message"]
 
 
 def test_without_redis_there_are_no_tickets(

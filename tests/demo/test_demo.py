@@ -26,7 +26,8 @@ pytestmark = pytest.mark.guest
 READY = re.compile(r"kvmportal is ready at (http://127\.0\.0\.1:\d+)")
 FIRST_START = 240.0  # seconds: it builds the guest and collects static files
 ROLES = {"owner", "viewer", "stranger", "helpdesk", "admin"}
-BUDGET = 600 * 2**20  # bytes of resident memory of all processes, guests aside
+BUDGET = 600 * 2**20
+"""Bytes of resident memory of all processes, guests aside."""
 
 
 class RunningDemo:
@@ -153,6 +154,12 @@ def run_demo(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([ROOT / "bin" / "demo", *words], capture_output=True, text=True, check=False, timeout=60)
 
 
+def test_all_processes_of_the_idle_demo_fit_the_budget(demo: RunningDemo) -> None:
+    own = {pid: words for pid, words in demo.tree().items() if "qemu-system" not in words}
+    table = {words[-70:]: resident(pid) / 2**20 for pid, words in own.items()}
+    assert sum(table.values()) * 2**20 < BUDGET, table
+
+
 def test_says_where_it_is_and_status_agrees(demo: RunningDemo) -> None:
     assert demo.credentials["url"] == demo.url
     answer = run_demo("--status", "--state", demo.state)
@@ -220,12 +227,6 @@ def test_a_taken_port_is_said_before_anything_starts(tmp_path: Path) -> None:
     assert port in answer.stderr
     assert "--port" in answer.stderr
     assert "Guests" not in answer.stdout
-
-
-def test_all_processes_of_the_idle_demo_fit_the_budget(demo: RunningDemo) -> None:
-    own = {pid: words for pid, words in demo.tree().items() if "qemu-system" not in words}
-    table = {words[-70:]: resident(pid) / 2**20 for pid, words in own.items()}
-    assert sum(table.values()) * 2**20 < BUDGET, table
 
 
 def test_a_process_that_dies_is_started_again(demo: RunningDemo) -> None:

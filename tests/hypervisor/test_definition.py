@@ -105,6 +105,22 @@ def test_only_displays_that_the_portal_can_show_are_listed_but_all_are_counted()
 
 
 @pytest.mark.parametrize(
+    ("devices", "has"),
+    [
+        ("", False),
+        ("<serial type='pty'/>", True),
+        ("<serial type='file'/>", False),
+        ("<console type='pty'><target type='virtio'/></console>", True),
+        ("<serial type='pty'/><console type='pty'/>", True),
+        ("<console type='unix'/><console type='pty'/>", False),
+        ("<parallel type='pty'/>", False),
+    ],
+)
+def test_a_serial_console_is_what_libvirt_would_open(devices: str, has: bool) -> None:
+    assert parse(domain(f"<devices>{devices}</devices>")).has_serial is has
+
+
+@pytest.mark.parametrize(
     ("channels", "connected"),
     [
         ("", False),

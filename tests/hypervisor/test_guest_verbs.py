@@ -20,6 +20,7 @@ from hypervisor.errors import DomainInWrongState, HypervisorError, OperationAbor
 from hypervisor.events import EventKind
 from hypervisor.readings import JobProgress
 from hypervisor.states import DomainState, reason_word
+from tests.guest import BOOT_LIMIT
 from tests.hypervisor.conftest import Heard, Real, eventually
 
 pytestmark = pytest.mark.guest
@@ -77,7 +78,7 @@ def test_reboot_is_told_and_the_guest_never_looks_off(make_real: Callable[..., R
     real.domain.reboot(mode)
     heard.wait_for(real.uuid, EventKind.REBOOTED)
     assert why(real) == (DomainState.RUNNING, "booted")
-    heard.wait_for(real.uuid, EventKind.AGENT)
+    heard.wait_for(real.uuid, EventKind.AGENT, BOOT_LIMIT)
     real.guest.wait_for_agent()
     assert real.guest.qemu_pid == pid
     assert boot_id(real) != before

@@ -17,7 +17,19 @@ from machines.refusals import RefusalCode
 PAGE = (ROOT / "docs" / "api.md").read_text()
 SOURCES = [
     path
-    for folder in ("kvmportal", "machines", "lifecycle", "consoles", "people")
+    for folder in (
+        "kvmportal",
+        "machines",
+        "lifecycle",
+        "consoles",
+        "people",
+        "audit",
+        "maintenance",
+        "fleet",
+        "notices",
+        "sharing",
+        "assist",
+    )
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 

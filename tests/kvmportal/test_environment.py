@@ -84,10 +84,30 @@ def test_console_proxy_needs_no_secret_key() -> None:
         ("ALLOWED_HOSTS", "https://portal.example.org"),
         ("TIME_ZONE", "Middle/Earth"),
         ("LOG_LEVEL", "chatty"),
+        ("DEPARTED_MACHINES", "burn"),
+        ("ASSIST_POLICY", "perhaps"),
+        ("ASSIST_LIMIT", "59"),
+        ("ASSIST_WAIT_LIMIT", "never"),
         ("IDLE_AFTER", "0"),
         ("IDLE_AFTER", "5 minutes"),
         ("SHUTDOWN_LIMIT", "-1"),
         ("SHUTDOWN_LIMIT", "²"),
+        ("TRUSTED_PROXIES", "-1"),
+        ("TRUSTED_PROXIES", "10.0.0.1"),
+        ("LOGIN_FAILURES_PER_ADDRESS", "0"),
+        ("LOGIN_FAILURES_PER_NAME", "many"),
+        ("MAIL_URL", "smtp://mail.example.org"),
+        ("MAIL_FROM", "portal@example.org"),
+        ("OIDC_ISSUER", "https://id.example.org"),
+        ("OIDC_CLIENT_ID", "portal"),
+        ("OIDC_NEW_USERS", "perhaps"),
+        ("LDAP_URL", "ldaps://ldap.example.org"),
+        ("LDAP_USERS", "people"),
+        ("LDAP_USERS", "ou=people,dc=example,dc=org"),
+        ("LDAP_STARTTLS", "perhaps"),
+        ("LDAP_CA_FILE", "ca.pem"),
+        ("LDAP_BIND_DN", "portal"),
+        ("LDAP_GROUPS", "groups"),
     ],
 )
 def test_bad_value_is_refused_with_a_sentence_that_names_the_variable(name: str, value: str) -> None:
@@ -109,6 +129,7 @@ def test_bad_value_is_refused_with_a_sentence_that_names_the_variable(name: str,
         ("CONSOLE_LISTEN", "[::1]:6080"),
         ("TIME_ZONE", "Asia/Taipei"),
         ("LOG_LEVEL", "debug"),
+        ("ASSIST_POLICY", "notify"),
         ("DEBUG", "on"),
     ],
 )
@@ -120,6 +141,98 @@ def test_short_secret_file_is_refused_without_showing_it(tmp_path: Path) -> None
     (tmp_path / "key").write_text("hunter2")
     with pytest.raises(BadEnvironment) as refusal:
         read({"SECRET_KEY_FILE": str(tmp_path / "key")})
+    assert "hunter2" not in str(refusal.value)
+
+
+MAIL = {"MAIL_URL": "smtp://mail.example.org", "MAIL_FROM": "portal@example.org"}
+PROVIDER = {
+    "OIDC_ISSUER": "https://id.example.org/",
+    "OIDC_CLIENT_ID": "portal",
+    "OIDC_CLIENT_SECRET": "a secret of the provider",
+}
+DIRECTORY = {"LDAP_URL": "ldaps://ldap.example.org", "LDAP_USERS": "ou=people,dc=example,dc=org"}
+
+
+def test_mail_directory_and_provider_are_off_unless_they_are_set() -> None:
+    environment = read({"SECRET_KEY": SECRET})
+    assert (environment.mail, environment.directory, environment.provider) == (None, None, None)
+    assert environment.trusted_proxies == 0
+
+
+def test_portal_of_https_stands_behind_one_proxy() -> None:
+    assert read({"SECRET_KEY": SECRET, "PORTAL_URL": "https://vm.example.org"}).trusted_proxies == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("smtp://mail.example.org", ("mail.example.org", 587, "", "", True, False, "")),
+        ("smtp://mail.example.org:25?starttls=0", ("mail.example.org", 25, "", "", False, False, "")),
+        (
+            "smtps://me%40example.org:p%2Fw@mail.example.org",
+            ("mail.example.org", 465, "me@example.org", "p/w", False, True, ""),
+        ),
+        ("file:///var/mails", ("", 0, "", "", False, False, "/var/mails")),
+    ],
+)
+def test_mail_goes_where_its_url_says(url: str, place: tuple) -> None:
+    mail = read(MAIL | {"MAIL_URL": url, "MAIL_FROM": "Machines <portal@example.org>"}).mail
+    found = (mail.host, mail.port, mail.user, mail.password, mail.starttls, mail.tls, mail.directory)
+    assert found == place
+    assert mail.sender == "Machines <portal@example.org>"
+
+
+def test_provider_and_directory_are_read_with_secrets_from_files(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from a file\n")
+    files = {"OIDC_CLIENT_SECRET_FILE": str(tmp_path / "secret"), "LDAP_BIND_PASSWORD_FILE": str(tmp_path / "secret")}
+    environment = read(
+        PROVIDER | DIRECTORY | files | {"OIDC_CLIENT_SECRET": "", "LDAP_BIND_DN": "cn=portal,dc=example,dc=org"}
+    )
+    assert environment.provider.client_secret == environment.directory.bind_password == "from a file"
+    assert environment.provider.issuer == "https://id.example.org"
+    assert environment.provider.new_users
+    assert environment.directory.user_filter == "(uid=%(user)s)"
+
+
+@pytest.mark.parametrize(
+    ("whole", "name", "value"),
+    [
+        (MAIL, "MAIL_URL", "mail.example.org"),
+        (MAIL, "MAIL_URL", "smtp://mail.example.org/inbox"),
+        (MAIL, "MAIL_URL", "smtp://mail.example.org?tls=1"),
+        (MAIL, "MAIL_URL", "file://relative"),
+        (MAIL, "MAIL_FROM", "portal"),
+        (MAIL, "MAIL_FROM", "portal@example.org\nBcc: all@example.org"),
+        (PROVIDER, "OIDC_ISSUER", "http://id.example.org"),
+        (PROVIDER, "OIDC_ISSUER", "id.example.org"),
+        (PROVIDER, "OIDC_CLIENT_SECRET", ""),
+        (DIRECTORY, "LDAP_URL", "http://ldap.example.org"),
+        (DIRECTORY, "LDAP_URL", "ldap://ldap.example.org/ou=people"),
+        (DIRECTORY, "LDAP_BIND_PASSWORD_FILE", "/nowhere/at/all"),
+        (DIRECTORY, "LDAP_BIND_DN", "cn=portal,dc=example,dc=org"),
+        (DIRECTORY, "LDAP_USER_FILTER", "(uid=bob)"),
+        (DIRECTORY, "LDAP_USER_FILTER", "uid=%(user)s"),
+        (DIRECTORY, "LDAP_USER_FILTER", "(uid=%(user)s%s)"),
+        (DIRECTORY | {"LDAP_GROUPS": "ou=groups,dc=example,dc=org"}, "LDAP_GROUP_MEMBER", "members"),
+        (DIRECTORY | {"LDAP_GROUPS": "ou=groups,dc=example,dc=org"}, "LDAP_MIRRORED_GROUPS", "staff, helpdesk"),
+    ],
+)
+def test_bad_value_beside_good_ones_is_refused_by_its_name(whole: dict[str, str], name: str, value: str) -> None:
+    with pytest.raises(BadEnvironment) as refusal:
+        read({"SECRET_KEY": SECRET, **whole, name: value})
+    assert str(refusal.value).startswith(name)
+    assert str(refusal.value).endswith(".")
+
+
+@pytest.mark.parametrize("name", ["LDAP_STAFF_GROUP", "LDAP_REQUIRED_GROUP", "LDAP_SUPERUSER_GROUP"])
+def test_group_of_nowhere_is_refused(name: str) -> None:
+    with pytest.raises(BadEnvironment, match=r"^LDAP_GROUPS is missing"):
+        read(DIRECTORY | {name: "cn=some,dc=example,dc=org"})
+
+
+def test_refusal_of_mail_does_not_repeat_its_password() -> None:
+    with pytest.raises(BadEnvironment) as refusal:
+        read(MAIL | {"MAIL_URL": "imap://portal:hunter2@mail.example.org"})
     assert "hunter2" not in str(refusal.value)
 
 

@@ -28,6 +28,16 @@ from machines.models import Grant, GrantRole, Host, Machine
 from machines.watcher import Watcher
 from tests.conftest import MakeGuest
 from tests.guest import Guest
+from tests.lifecycle import walked
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what became of each cell, where the walks were asked to leave none out."""
+    if config.getoption("--full") and walked.RESULTS:
+        terminalreporter.section("states and operations, walked on a real guest: docs/every-cell.md")
+        for line in walked.table():
+            terminalreporter.write_line(line)
+
 
 TEST_DRIVER = "test:///default"
 

@@ -26,7 +26,7 @@ SHOWN = """## How this was shown
   every refusal too.
 - `tests/lifecycle/test_guest_states.py` brings one real QEMU guest into each of the ten states and asks for every
   operation, with virsh as the witness; `tests/lifecycle/test_guest_every_cell.py` (a long test: `--full`) asks for
-  every dot that the first leaves out.
+  every dot that the first leaves out. What virsh said after each is in [every-cell.md](every-cell.md).
 - `tests/lifecycle/test_guest_paused.py` shows a guest that QEMU itself has paused, since its storage was full.
 """
 WITH = {"file": "with a file", "xml": "with XML"}
@@ -74,6 +74,6 @@ def _operations() -> Iterator[list[str]]:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kvmportal.settings")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
     sys.stdout.write(page())

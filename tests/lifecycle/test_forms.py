@@ -24,9 +24,10 @@ from tests.lifecycle.pages import machine_url, messages, one, operation_url, pag
 
 FORM = {"form": "1"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
-DISKS = """<domain type='test'><name>machine</name><devices>
-  <disk device='disk'><source file='/images/machine.qcow2'/><target dev='vda'/></disk>
-  <disk device='cdrom'><source file='/images/cd.iso'/><target dev='sda'/><readonly/></disk>
+IMAGE, CD = "/images/my machine.qcow2", "/images/cd.iso"
+DISKS = f"""<domain type='test'><name>machine</name><devices>
+  <disk device='disk'><source file='{IMAGE}'/><target dev='vda'/></disk>
+  <disk device='cdrom'><source file='{CD}'/><target dev='sda'/><readonly/></disk>
 </devices><os><nvram>/nvram/machine.fd</nvram></os></domain>"""
 
 
@@ -207,11 +208,11 @@ def test_undefine_names_what_goes_and_what_stays_and_ticks_nothing(
     tree = page(client_of(owner), machine_url(machine, "undefine/"))
     boxes = {(box.get("name"), box.get("value")): box for box in tree.cssselect("input[type=checkbox]")}
     expected = {"saved_image": "1", "snapshots": "1", "nvram": "1"}
-    assert set(boxes) == {*expected.items(), ("disks", "vda"), ("disks", "sda")}
+    assert set(boxes) == {*expected.items(), ("disks", IMAGE), ("disks", CD)}
     assert not [box for box in boxes.values() if box.get("checked") is not None]
-    assert {box.get("value") for box in boxes.values() if box.get("disabled") is not None} == {"sda"}
+    assert {box.get("value") for box in boxes.values() if box.get("disabled") is not None} == {CD}
     words = text(one(tree, "form.choices"))
-    assert "2 snapshots" in words and "/images/machine.qcow2" in words and "3 saved files" in words
+    assert "2 snapshots" in words and IMAGE in words and "3 saved files" in words
 
 
 def test_disks_of_a_running_machine_cannot_be_ticked(client_of: ClientOf, owner: User, machine: Machine) -> None:
@@ -223,24 +224,24 @@ def test_disks_of_a_running_machine_cannot_be_ticked(client_of: ClientOf, owner:
 
 def test_a_refused_undefine_keeps_its_ticks(client_of: ClientOf, owner: User, machine: Machine) -> None:
     put(machine, definition_xml=DISKS, state=State.SHUTOFF, snapshot_count=2)
-    data = FORM | {"confirm": "1", "disks": ["vda"], "nvram": "1"}
+    data = FORM | {"confirm": "1", "disks": [IMAGE], "nvram": "1"}
     tree = answered(client_of(owner), operation_url(machine, "undefine"), data, 409)
     assert {box.get("name") for box in tree.cssselect("input[checked]")} == {"disks", "nvram"}
     assert "snapshots" in text(one(tree, "[data-refused]"))
     client_of(owner).post(operation_url(machine, "undefine"), data | {"snapshots": "1"})
     parameters = Operation.objects.get().parameters
-    assert parameters == {"saved_image": False, "snapshots": True, "nvram": True, "disks": ["vda"]}
+    assert parameters == {"saved_image": False, "snapshots": True, "nvram": True, "disks": [IMAGE]}
 
 
 def test_what_is_confirmed_without_the_form_keeps_every_tick(
     client_of: ClientOf, owner: User, machine: Machine
 ) -> None:
     put(machine, definition_xml=DISKS, state=State.SHUTOFF, snapshot_count=1)
-    client, data = client_of(owner), {"snapshots": "1", "disks": ["vda"]}
+    client, data = client_of(owner), {"snapshots": "1", "disks": [IMAGE]}
     form = one(answered(client, operation_url(machine, "undefine"), data, 200), ".confirm form")
     client.post(form.get("action"), {field.get("name"): field.get("value") for field in form.cssselect("input")})
     parameters = Operation.objects.get().parameters
-    assert (parameters["snapshots"], parameters["disks"]) == (True, ["vda"])
+    assert (parameters["snapshots"], parameters["disks"]) == (True, [IMAGE])
 
 
 # Define
@@ -366,10 +367,10 @@ def test_keys_that_do_not_exist_come_back(client_of: ClientOf, admin: User, mach
 def test_autostart_is_a_switch_for_owners_and_a_fact_for_others(
     client_of: ClientOf, owner: User, operator: User, machine: Machine
 ) -> None:
-    switch = one(page(client_of(owner), machine_url(machine)), "[role=switch]")
+    switch = one(page(client_of(owner), machine_url(machine)), "[role=switch][formaction]")
     assert (switch.get("aria-checked"), switch.get("value")) == ("false", "1")
     client_of(owner).post(switch.get("formaction"), {switch.get("name"): switch.get("value")})
     assert Operation.objects.get().parameters == {"on": True}
     tree = page(client_of(operator), machine_url(machine))
-    assert not tree.cssselect("[role=switch]")
+    assert not tree.cssselect("[role=switch][formaction]")
     assert text(one(tree, "[data-fact=autostart]")) == "no"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +13,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from demo.libvirtd import PrivateLibvirtd
+from demo.libvirtd import LibvirtFailed, PrivateLibvirtd
 from hypervisor.states import State
 from lifecycle import operations, running, saved_file_acts, tasks
 from lifecycle.models import Operation, SavedFile, Status
@@ -23,8 +21,10 @@ from machines.models import Machine
 from machines.refused import Refused
 from tests.guest import Guest
 from tests.lifecycle.conftest import Ask, MakeVm, StartWorker, ended, eventually, fresh
+from tests.lifecycle.memory_reader import reader_found, reads_memory
 from tests.lifecycle.slow_save import SlowSave, slow_save, wait_until_caught
 from tests.lifecycle.test_guest_failures import kill, let_its_heartbeat_grow_old
+from tests.small_storage import small_storage
 
 pytestmark = [pytest.mark.guest, pytest.mark.django_db(transaction=True)]
 
@@ -192,34 +192,6 @@ def make_vm_beside(make_vm: MakeVm) -> tuple[Guest, Machine]:
     return make_vm(wait=False)
 
 
-@contextmanager
-def reader_found(libvirtd: PrivateLibvirtd, guest: Guest, number: signal.Signals) -> Iterator[None]:
-    """Have the QEMU that is to read this guest's memory get this signal as soon as it is there."""
-    over = threading.Event()
-
-    def hunt() -> None:
-        while not over.wait(0.005):
-            with suppress(LookupError, ProcessLookupError):
-                os.kill(libvirtd.qemu_pid(guest.name), number)
-                return
-
-    thread = threading.Thread(target=hunt)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def reads_memory(libvirtd: PrivateLibvirtd, guest: Guest) -> bool:
-    """Say whether the QEMU that is to read this guest's memory is there and stands still."""
-    with suppress(LookupError, OSError):
-        status = Path(f"/proc/{libvirtd.qemu_pid(guest.name)}/stat").read_text()
-        return status.rpartition(")")[2].split()[0] == "T"
-    return False
-
-
 def test_fresh_boot_discarded_image_and_forced_off_save(make_vm: MakeVm, ask: Ask, do: Do, saved: Path) -> None:
     guest, machine = make_vm()
     succeeds(do(machine, "save", file="before"))
@@ -269,6 +241,23 @@ def test_transient_machine_is_saved_to_a_file_and_comes_back(make_vm: MakeVm, do
     assert remembers(guest, "kept")
 
 
+def test_machine_that_was_saved_to_a_file_is_still_saved_after_undefine_and_define(make_vm: MakeVm, do: Do) -> None:
+    guest, machine = make_vm()
+    guest.run("echo kept > /tmp/note")
+    succeeds(do(machine, "save", file="it"))
+    state_becomes(machine, State.SAVED)
+    succeeds(do(machine, "undefine"))
+    state_becomes(machine, State.UNDEFINED)
+    defined = do(machine, "define")
+    succeeds(defined)
+    assert "“it”" in defined.message
+    assert guest.reason == "unknown"
+    state_becomes(machine, State.SAVED)
+    succeeds(do(machine, "start"))
+    assert guest.reason == "restored"
+    assert remembers(guest, "kept")
+
+
 def test_worker_killed_in_the_middle_leaves_a_whole_file_or_none(
     make_vm: MakeVm, ask: Ask, start_worker: StartWorker, saved: Path, libvirtd: PrivateLibvirtd
 ) -> None:
@@ -311,42 +300,19 @@ def test_worker_killed_in_the_middle_leaves_a_whole_file_or_none(
 
 
 @pytest.fixture
-def small_storage(libvirtd: PrivateLibvirtd, saved: Path, settings, tmp_path: Path) -> Iterator[Path]:
-    """A pool on a file system of 24 MiB, mounted where this libvirt sees it."""
-    if os.geteuid() or not shutil.which("mkfs.ext4") or not shutil.which("nsenter"):
-        pytest.skip("needs root, mkfs.ext4 and nsenter")
-    image, place = tmp_path / "small.img", libvirtd.directory / "small"
-    with image.open("wb") as file:
-        file.truncate(24 * 2**20)
-    subprocess.run(["mkfs.ext4", "-q", image], check=True)
-    place.mkdir()
-    inside = ["nsenter", "--target", str(namespace_of(libvirtd)), "--mount"]
-    mounted = subprocess.run([*inside, "mount", "-o", "loop", image, place], check=False, capture_output=True)
-    if mounted.returncode:
-        place.rmdir()
-        pytest.skip(f"no loop devices here: {mounted.stderr.decode()}")
+def small_pool(libvirtd: PrivateLibvirtd, saved: Path, settings) -> Iterator[None]:
+    """A pool on a file system that is too small, for the files that are saved."""
+    place = libvirtd.directory / "small"
     settings.SAVED_FILES_POOL, settings.SAVED_FILES_DIR = "kvmportal-small", str(place)
-    try:
-        yield place
-    finally:
-        with suppress(Exception):
+    with small_storage(libvirtd, place):
+        yield
+        with suppress(LibvirtFailed):
             libvirtd.virsh("pool-destroy", "kvmportal-small")
             libvirtd.virsh("pool-undefine", "kvmportal-small")
-        subprocess.run([*inside, "umount", "--lazy", place], check=True)
-        place.rmdir()
+    place.rmdir()
 
 
-def namespace_of(libvirtd: PrivateLibvirtd) -> int:
-    """Return the daemon's process, whose mount namespace is not ours."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            named = (process / "comm").read_text().strip() == "libvirtd"
-            if named and (process / "root/run/libvirt/libvirt-sock").samefile(libvirtd.socket):
-                return int(process.name)
-    raise LookupError("libvirtd does not run")
-
-
-def test_full_disk_loses_nothing(make_vm: MakeVm, do: Do, small_storage: Path) -> None:
+def test_full_disk_loses_nothing(make_vm: MakeVm, do: Do, small_pool: None) -> None:
     guest, machine = make_vm()
     guest.run("echo kept > /tmp/note")
     failed = do(machine, "save", file="large")

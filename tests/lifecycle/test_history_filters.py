@@ -311,8 +311,8 @@ def test_history_costs_a_constant_number_of_queries(
         ("define", {"xml": "<domain><secret/></domain>"}, ["with a definition of its own"]),
         (
             "undefine",
-            {"saved_image": True, "snapshots": False, "nvram": False, "disks": ["vda", "vdb"]},
-            ["delete its managed-save image", "disks to delete: vda, vdb"],
+            {"saved_image": True, "snapshots": False, "nvram": False, "disks": ["/images/a b.qcow2"]},
+            ["delete its managed-save image", "disks to delete: /images/a b.qcow2"],
         ),
         ("teleport", {"to": "elsewhere"}, ["to: elsewhere"]),
     ],

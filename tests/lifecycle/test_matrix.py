@@ -21,3 +21,11 @@ def test_the_page_has_a_dot_for_every_allowed_cell() -> None:
 def test_the_page_has_every_test_that_it_names() -> None:
     named = [word.strip("`;:") for word in matrix.SHOWN.split() if word.startswith("`tests/")]
     assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_the_page_of_walked_cells_has_a_result_for_every_allowed_cell_and_for_no_other() -> None:
+    lines = (ROOT / "docs" / "every-cell.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    assert rows[0] == ["Asked", *STATE_WORDS.values()]
+    cells = {(state, row[0]) for row in rows[2:] for state, said in zip(STATE_WORDS, row[1:], strict=True) if said}
+    assert cells == {(state, name) for state, names in ALLOWED.items() for name in names}

@@ -15,7 +15,8 @@ from django.test import AsyncClient
 from lxml.html import HtmlElement
 
 from hypervisor.states import State
-from lifecycle.names import BOM, COLUMNS, ROWS, Field, csv_lines, text_lines
+from lifecycle.names import COLUMNS, Field, csv_lines, text_lines
+from machines.downloads import BOM, ROWS
 from machines.listing import Filters
 from machines.models import Host, Machine
 from people.models import ApiToken

@@ -97,7 +97,7 @@ def test_the_list_shows_machines_with_what_makes_sense_next(client_of: ClientOf,
     assert row.get("data-state") == "running"
     assert text(one(row, ".state")) == "running"
     assert one(row, "[data-operation]").get("data-operation") == "shutdown"
-    assert one(row, "[data-console-link]").get("href") == machine_url(machine, "console/")
+    assert one(row, "[data-to-screen]").get("href") == machine_url(machine, "console/")
 
 
 @pytest.mark.parametrize("state", State)
@@ -116,7 +116,7 @@ def test_viewers_see_disabled_buttons_that_say_why(client_of: ClientOf, viewer: 
     button = one(row, "[data-operation=shutdown]")
     assert button.get("aria-disabled") == "true"
     assert "“operator”" in button.get("title")
-    assert row.cssselect("[data-console-link]")
+    assert row.cssselect("[data-to-screen]")
 
 
 def test_helpdesk_sees_states_but_no_console(client_of: ClientOf, helpdesk: User, machine: Machine) -> None:
@@ -126,28 +126,22 @@ def test_helpdesk_sees_states_but_no_console(client_of: ClientOf, helpdesk: User
     assert not page(client_of(helpdesk), machine_url(machine)).cssselect('a[href$="/console/"]')
 
 
-@pytest.mark.parametrize(
-    ("graphics", "sentence"),
-    [
-        (["spice"], "Its display is SPICE; the browser console speaks VNC for now."),
-        ([], "It has no display."),
-    ],
-)
 def test_no_console_is_offered_where_it_could_not_work(
-    client_of: ClientOf, owner: User, make_machine: MakeMachine, graphics: list[str], sentence: str
-) -> None:
-    machine = make_machine(owner=owner, graphics=graphics)
-    assert not page(client_of(owner), "/").cssselect("tr [data-console-link]")
-    tree = page(client_of(owner), machine_url(machine))
-    assert not tree.cssselect('a[href$="/console/"]')
-    assert text(one(tree, ".screen")) == sentence
-
-
-def test_a_console_is_offered_when_one_of_several_displays_is_vnc(
     client_of: ClientOf, owner: User, make_machine: MakeMachine
 ) -> None:
-    machine = make_machine(owner=owner, graphics=["spice", "vnc"])
-    assert page(client_of(owner), "/").cssselect("tr [data-console-link]")
+    machine = make_machine(owner=owner, graphics=[])
+    assert not page(client_of(owner), "/").cssselect("tr [data-to-screen]")
+    tree = page(client_of(owner), machine_url(machine))
+    assert not tree.cssselect('a[href$="/console/"]')
+    assert text(one(tree, ".screen")) == "It has no display and no serial console."
+
+
+@pytest.mark.parametrize(("graphics", "has_serial"), [(["spice", "vnc"], False), (["spice"], False), ([], True)])
+def test_a_console_is_offered_for_every_display_and_for_a_serial_port(
+    client_of: ClientOf, owner: User, make_machine: MakeMachine, graphics: list[str], has_serial: bool
+) -> None:
+    machine = make_machine(owner=owner, graphics=graphics, has_serial=has_serial)
+    assert page(client_of(owner), "/").cssselect("tr [data-to-screen]")
     assert page(client_of(owner), machine_url(machine)).cssselect("a.screen")
 
 
@@ -265,7 +259,7 @@ def test_fifty_rows_are_small_and_cost_a_constant_number_of_queries(
         addresses = [{"interface": "eth0", "mac": "52:54:00:00:00:00", "address": f"10.0.0.{number}", "prefix": 24}]
         make_machine(f"machine-{number:03}", owner=owner, title="An ordinary title", addresses=addresses)
     client = client_of(admin)
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):  # one of them for maintenance
         response = client.get("/")
     assert len(names(html.fromstring(response.content.decode()))) == 50
     assert len(response.content) < 100_000
@@ -289,6 +283,7 @@ def test_a_machine_page_shows_state_reason_and_facts(client_of: ClientOf, owner:
         "Guest agent": "not connected",
         "Definition": "persistent",
         "Autostart": "no",
+        "Pictures": "shown here and in the list",
         "Saved files": "0",
         "Saved image": "none",
         "Snapshots": "0",

@@ -6,7 +6,7 @@ Each state is looked for where people look: in the API, by the list's filter, on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from demo.libvirtd import PrivateLibvirtd
+from demo.libvirtd import LibvirtFailed, PrivateLibvirtd
 from lifecycle import news, operations, running
 from lifecycle.models import Operation, Status
 from machines import host_watch, quietness
@@ -23,6 +23,7 @@ from tests.cast import ClientOf
 from tests.guest import Guest
 from tests.lifecycle.allowed import ALLOWED, ASKS, STATE_WORDS, XML
 from tests.lifecycle.conftest import MakeVm, ended, eventually, fresh
+from tests.lifecycle.walked import GONE, RESULTS, WAITED
 from tests.machines.sockets import Socket, Web, sign_in
 
 FILE = "after-update"
@@ -52,6 +53,7 @@ class Walk:
         self.guest, self.machine = vm
         self.by, self.client, self.socket, self.settings = by, client, socket, settings
         self.walked: set[tuple[str, str]] = set()
+        self.cell = ("", "")
         self.seen: set[str] = set()
 
     @property
@@ -100,7 +102,9 @@ class Walk:
         given = {key: self.definition if value == XML else value for key, value in asked.parameters.items()} | more
         operation = operations.request(row, asked.kind, by=self.by, parameters=given)
         assert name in ALLOWED[row.state]
-        self.walked.add((row.state, name))
+        self.cell = (row.state, name)
+        self.walked.add(self.cell)
+        RESULTS.setdefault(self.cell, WAITED)
         running.run(operation.pk)
         return operation
 
@@ -108,11 +112,18 @@ class Walk:
         """Ask, wait for its success, and hold virsh's word against it (state, or state and reason)."""
         row = ended(self.ask(name, **more), 60)
         assert row.status == Status.SUCCEEDED, (row.kind, row.message, row.error_text)
+        RESULTS[self.cell] = self.witnessed()
         if virsh:
             state, _, reason = virsh.partition("/")
             assert (self.guest.state, self.guest.reason if reason else "") == (state, reason), name
         if until:
             self.see(until)
+
+    def witnessed(self) -> str:
+        """Return virsh's word for its state."""
+        with suppress(LibvirtFailed):
+            return self.guest.state
+        return GONE
 
     def up(self) -> None:
         """Wait until the guest is up and the portal knows that its agent is."""

@@ -9,7 +9,7 @@ from hypervisor.readings import Definition, Reading
 from hypervisor.states import REASONS, DomainState
 
 DEFINITION = Definition(
-    xml="<domain/>", title="A title", vcpus=2, memory_bytes=2**30, video_model="vga", graphics=("vnc",)
+    xml="<domain/>", title="A title", vcpus=2, memory_bytes=2**30, video_model="vga", graphics=("vnc",), has_serial=True
 )
 
 

@@ -77,7 +77,8 @@ class Socket:
         options.setdefault("origin", web.origin)
         headers = {"Cookie": f"sessionid={session}"} if session else {}
         url = options.pop("url", web.url)
-        self._ws = connect(url, additional_headers=headers, proxy=None, max_size=None, **options)
+        # With a limited queue a socket that nobody takes from for a while would not answer pings, and be closed.
+        self._ws = connect(url, additional_headers=headers, proxy=None, max_size=None, max_queue=None, **options)
         self.subprotocol = self._ws.subprotocol
 
     def say(self, message: Any) -> None:

@@ -124,10 +124,13 @@ def test_nobody_takes_a_host_over_while_its_state_is_written(host, held):
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite takes no lock from a process that stands still")
-def test_a_lease_that_stands_still_in_a_transaction_is_taken_all_the_same(host, held):
+def test_a_lease_that_stands_still_in_a_transaction_is_taken_all_the_same(host, held, settings):
+    as_deployed = settings.DEPLOYED_OPTIONS.removeprefix("-c ")
     locked, over = threading.Event(), threading.Event()
 
     def stand_still() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET {as_deployed}")
         with suppress(DatabaseError), transaction.atomic():
             leases.check(held)
             locked.set()

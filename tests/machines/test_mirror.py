@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -144,6 +145,16 @@ def test_a_machine_that_is_gone_comes_back_when_it_is_defined_again(held, known)
     assert (row.state, row.version) == ("shutoff", 3)
 
 
+def test_a_machine_undefined_while_nobody_watched_may_have_run(held, known):
+    mirror.gone(held, [known.uuid])
+    for watched, more in ((timedelta(0), 0), (2 * mirror.AWAY_AFTER, 1)):
+        before = Machine.objects.get(pk=known.pk)
+        Host.objects.update(seen_at=timezone.now() - watched)
+        mirror.apply(held, [], complete=True)
+        after = Machine.objects.get(pk=known.pk)
+        assert (after.runs - before.runs, after.version - before.version) == (more, 0)
+
+
 class TestTwoHosts:
     """A UUID belongs to one host."""
 
@@ -197,6 +208,16 @@ class TestTwoHosts:
         Host.objects.filter(pk=host.pk).update(enabled=False)
         mirror.apply(other_held, [again(known)])
         assert Machine.objects.get(pk=known.pk).host.name == "host-2"
+
+    def test_a_machine_saved_to_a_file_of_one_host_is_not_saved_on_another(self, held, known, other_held):
+        mirror.apply(held, [again(known, SHUTOFF, "saved")])
+        mirror.note_saved_files(known.uuid, 1, Machine.objects.get(pk=known.pk).runs)
+        mirror.apply(held, [again(known, SHUTOFF, "saved")])
+        assert Machine.objects.get(pk=known.pk).state == "saved"
+        mirror.gone(held, [known.uuid])
+        mirror.apply(other_held, [again(known, SHUTOFF, "unknown", definition=DEFINITION)])
+        row = Machine.objects.get(pk=known.pk)
+        assert (row.host.name, row.state) == ("host-2", "shutoff")
 
     def test_another_hosts_machine_is_not_made_undefined(self, known, other_held):
         mirror.apply(other_held, [], complete=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from machines.parameters import Choice, Flag, Number, Parameter, Text, WordList, checked
+from machines.parameters import Choice, Flag, Number, Parameter, Text, TextList, WordList, checked
 from machines.refused import Refused
 
 MODE = Choice("mode", "how", "soft", values={"soft": "softly", "hard": "hard"})
@@ -15,6 +15,7 @@ NAME = Text("name", "name", pattern=r"[a-z]+", form="lower-case letters")
 NOTE = Text("note", "note", longest=10)
 SECONDS = Number("seconds", "seconds", 5, least=1, most=60)
 DISKS = WordList("disks", "disks", default=[], most=3)
+FILES = TextList("files", "files", most=2, longest=9)
 
 EVERY = (MODE, ON, NAME, NOTE, SECONDS, DISKS)
 
@@ -40,6 +41,7 @@ def refused(parameter: Parameter, value: Any) -> str:
         (SECONDS, 60),
         (DISKS, []),
         (DISKS, ["vda", "sd_b.1"]),
+        (FILES, ["/a b.img", "/ü"]),
     ],
 )
 def test_what_fits_is_kept_as_it_is(parameter, value):
@@ -62,6 +64,11 @@ def test_what_fits_is_kept_as_it_is(parameter, value):
             DISKS,
             ["vda", {"vda": 1}, ["a", "b", "c", "d"], [1], ["a/b"], [""], ["a b"], [["a"]], ["x" * 65], True],
             "“disks” has to be a list of at most 3 words.",
+        ),
+        (
+            FILES,
+            ["/a", ["/a", "/b", "/c"], [1], [""], ["a\0b"], [["/a"]], ["x" * 10], True],
+            "“files” has to be a list of at most 2 texts.",
         ),
     ],
 )

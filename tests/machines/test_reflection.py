@@ -32,6 +32,7 @@ def test_everything_that_libvirt_says_is_in_the_row(running):
     assert (running.name, running.title, running.vcpus, running.memory_bytes) == ("machine", "A title", 2, 2**30)
     assert (running.state, running.state_reason, running.state_since) == ("running", "booted", BEGIN)
     assert (running.graphics, running.video_model, running.definition_xml) == (["vnc"], "vga", "<domain/>")
+    assert running.consoles == ["vnc", "serial"]
     assert running.agent_connected
 
 
@@ -280,12 +281,32 @@ def test_saved_in_its_second_run_it_is_saved_again():
     assert machine.state == "saved"
 
 
-def test_a_file_of_a_machine_whose_host_forgot_it_does_not_make_it_saved():
+def test_a_machine_that_was_saved_and_undefined_is_still_saved_when_it_is_defined_again():
     machine = saved_to_a_file()
     forget(machine, BEGIN)
     assert (machine.state, machine.domain_id, machine.runs, machine.saved_at_run) == ("undefined", None, 1, 1)
     reflect(machine, off("unknown"), at(9))
-    assert machine.state == "shutoff"
+    assert (machine.state, machine.state_reason, machine.runs) == ("saved", "saved", 1)
+    assert reflect(machine, off("unknown"), at(10)) == set()
+
+
+@pytest.mark.parametrize(
+    ("reason", "noticed"),
+    [("unknown", {"away": True}), ("unknown", {"started": True}), ("destroyed", {}), ("saved", {})],
+)
+def test_it_is_not_when_it_may_have_run_before_it_was_defined_again(reason, noticed):
+    machine = saved_to_a_file()
+    forget(machine, BEGIN)
+    reflect(machine, off(reason), at(9, **noticed))
+    assert (machine.state, machine.runs) == ("shutoff", 2)
+
+
+def test_nor_when_nobody_looked_while_it_was_undefined():
+    machine = saved_to_a_file()
+    forget(machine, BEGIN)
+    assert forget(machine, BEGIN, away=True) == {"runs"}
+    reflect(machine, off("unknown"), at(9))
+    assert (machine.state, machine.runs) == ("shutoff", 2)
 
 
 @pytest.mark.parametrize(("away", "state"), [(False, "saved"), (True, "shutoff")])

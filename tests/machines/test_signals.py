@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
+from django.utils import timezone
 
-from machines import signals
-from machines.models import Grant, Machine
-from people.models import ApiToken
+from machines import expiry, signals
+from machines.models import Grant, Machine, ShareLink
+from people.models import ApiToken, Membership, Project
 from tests.machines.sockets import sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,6 +83,40 @@ def test_a_grant_to_a_group_is_news_to_its_members(team, ear, machine, stranger)
     assert ear.told() == {stranger.pk}
     grant.delete()
     assert ear.told() == {stranger.pk}
+
+
+def test_a_projects_machines_and_members(ear, machine, owner, viewer, stranger):
+    project = Project.objects.create(name="bees")
+    member = Membership.objects.create(project=project, user=stranger)
+    assert ear.told() == {stranger.pk}
+    machine.owner, machine.project = None, project
+    machine.save(update_fields=["owner", "project"])
+    assert ear.told() == {owner.pk, stranger.pk}
+    member.role = "owner"
+    member.save()
+    assert ear.told() == {stranger.pk}
+    grant = Grant.objects.create(machine=machine, project=project)
+    assert ear.told() == {stranger.pk}
+    grant.delete()
+    assert ear.told() == {stranger.pk}
+    version = Machine.objects.get().version
+    project.delete()
+    assert ear.told() == {stranger.pk}
+    assert Machine.objects.get().project is None
+    assert Machine.objects.get().version == version + 1
+
+
+def test_what_expires_is_news_when_it_is_ended_and_what_lasts_stays(ear, machine, viewer, stranger):
+    now = timezone.now()
+    link = ShareLink.objects.create(machine=machine, digest="x", made_by=machine.owner, expires_at=now)
+    Grant.objects.create(machine=machine, user=stranger, expires_at=now)
+    Grant.objects.create(machine=machine, user=stranger, expires_at=now + timedelta(hours=1))
+    ear.told()
+    assert expiry.end_expired() == 2
+    assert ear.told() == {stranger.pk}
+    assert not ShareLink.objects.filter(pk=link.pk).exists()
+    assert Grant.objects.count() == 2
+    assert expiry.end_expired() == 0
 
 
 def test_membership_from_either_side(team, ear, owner, stranger):

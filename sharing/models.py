@@ -1,0 +1,71 @@
+"""Asks: somebody wants a right over a machine, and those who own it are asked for it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from machines.models import Grant, Machine
+from people.models import Role
+
+LONGEST_NOTE = 300
+
+
+class AskStatus(models.TextChoices):
+    """What became of an ask."""
+
+    OPEN = "open", _("open")
+    GRANTED = "granted", _("granted")
+    DECLINED = "declined", _("declined")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+
+
+class Ask(models.Model):
+    """Somebody asks the owners of a machine for a right over it.
+
+    open -> granted | declined, by an owner or administrator
+    open -> withdrawn, by who asked
+    Moves only by compare-and-swap (`sharing.asks`), so that two owners who answer at once do not both do it.
+    """
+
+    machine = models.ForeignKey(Machine, models.CASCADE, related_name="asks", verbose_name=_("machine"))
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="asks", verbose_name=_("asked by")
+    )
+    role = models.CharField(_("role"), max_length=8, choices=Role.choices)
+    note = models.CharField(_("note"), max_length=LONGEST_NOTE, blank=True)
+    status = models.CharField(_("status"), max_length=9, choices=AskStatus.choices, default=AskStatus.OPEN)
+    created_at = models.DateTimeField(_("asked"), default=timezone.now, editable=False)
+    answered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("answered by"),
+    )
+    answered_at = models.DateTimeField(_("answered"), null=True, blank=True)
+    grant = models.ForeignKey(Grant, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("grant"))
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        verbose_name = _("ask for a right")
+        verbose_name_plural = _("asks for rights")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["machine", "asked_by"], condition=Q(status="open"), name="one_open_ask_for_each_machine"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.asked_by}: {self.machine} {self.role}"
+
+    def get_absolute_url(self) -> str:
+        """Return where it is answered."""
+        return reverse("sharing:access", args=[self.machine_id])

@@ -1,0 +1,51 @@
+// Asks for rights, live on every page: whoever can grant one answers with a click. Who asked gets a notice (notices.js).
+
+import { post } from "./ask.js";
+import { toast } from "./toasts.js";
+import { updates } from "./updates.js";
+import { me, say, words } from "./words.js";
+
+const HOUR = 3600; // seconds
+const LATER_MS = 300;
+
+const shown = new Map(); // id -> the notice that asks
+let timer = 0;
+
+async function answer(ask, body) {
+  try {
+    await post(`/api/v1/asks/${ask.id}/answer`, body);
+  } catch (error) {
+    toast(error.message, { level: "error" });
+  }
+}
+
+function askMe(ask) {
+  const values = { name: ask.asked_by, role: words.roles[ask.role], machine: ask.machine_name, note: ask.note };
+  const text = [say(words.asked, values), ask.note && `“${ask.note}”`].filter(Boolean).join("\n");
+  const buttons = [
+    { text: words.grant_hour, press: () => answer(ask, { grant: true, for_seconds: HOUR }) },
+    { text: words.decline, press: () => answer(ask, { grant: false }) },
+  ];
+  const link = { href: `/machines/${ask.machine}/access/`, text: words.details };
+  const notice = toast(text, { link, buttons });
+  notice.dataset.askOf = ask.id;
+  shown.set(ask.id, notice);
+}
+
+/** The page of asks is drawn again by the server. */
+async function refresh() {
+  const page = document.querySelector("[data-asks-page]");
+  const response = await fetch(location.href).catch(() => null);
+  if (!page || !response?.ok) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("[data-asks-page]");
+  if (fresh) page.replaceChildren(...document.adoptNode(fresh).childNodes);
+}
+
+updates.addEventListener("ask", ({ detail: ask }) => {
+  shown.get(ask.id)?.remove();
+  shown.delete(ask.id);
+  if (ask.asked_by !== me && ask.status === "open") askMe(ask);
+  if (!document.querySelector("[data-asks-page]")) return;
+  clearTimeout(timer);
+  timer = setTimeout(refresh, LATER_MS);
+});

@@ -14,7 +14,7 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.apps import apps
 from django.conf import settings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
@@ -28,9 +28,8 @@ from consoles.models import ConsoleSession, Mode, Protocol, Recording
 from consoles.proxy.endings import Ending
 from kvmportal.environment import ROOT
 from lifecycle.models import Bulk, HostTest, Operation
-from machines.models import Grant, Machine, ShareLink, Visit
+from machines.models import Grant, Machine, ShareLink
 from people.models import ApiToken, Membership, Project, Role, digest_of
-from people.roles import HELPDESK_GROUP
 from sharing.models import Ask
 from tests.cast import person
 from tests.kvmportal.permission_rules import NOBODY, OPEN_IN_ADMIN, RIGHTS, RULES, SECRET, Rule, Who
@@ -198,30 +197,10 @@ class Stand:
 
 
 @pytest.fixture
-def stand(
-    machine: Machine, owner: User, viewer: User, stranger: User, helpdesk: User, admin: User, settings, tmp_path
-) -> Stand:
+def stand(machine: Machine, everybody: dict[str, User], settings, tmp_path) -> Stand:
     settings.RECORDINGS_DIR = str(tmp_path)
-    people = {"owner": owner, "viewer": viewer, "stranger": stranger, "helpdesk": helpdesk, "admin": admin}
-    people["operator"] = person("operator")
-    Grant.objects.create(machine=machine, user=people["operator"], role=Role.OPERATOR)
-    project = Project.objects.create(name="a project")
-    Grant.objects.create(machine=machine, project=project, role=Role.OWNER)
-    helpers = Group.objects.get(name=HELPDESK_GROUP)
-    people["visiting helper"] = person("visiting-helper")
-    people["visiting helper"].groups.add(helpers)
-    until = timezone.now() + timedelta(hours=1)
-    Visit.objects.create(machine=machine, user=people["visiting helper"], role=Role.VIEWER, until=until)
-    for role in Role:
-        people[f"project {role.value}"] = person(f"project-{role.value}")
-        Membership.objects.create(project=project, user=people[f"project {role.value}"], role=role)
-        group = Group.objects.create(name=f"{role}s")
-        people[f"group {role.value}"] = member = person(f"group-{role.value}")
-        member.groups.add(group)
-        Grant.objects.create(machine=machine, group=group, role=role)
-    assert people.keys() == RIGHTS.keys()
     Machine.objects.update(graphics=["vnc", "spice"], has_serial=True)
-    return Stand(machine, people)
+    return Stand(machine, everybody)
 
 
 def ask(client: Client, rule: Rule, url: Url, address: str) -> HttpResponse:

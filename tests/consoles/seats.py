@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
+from consoles import sessions
 from consoles.models import ConsoleSession
 from machines.models import Machine
 from tests.consoles.test_tickets import ask
@@ -53,3 +54,8 @@ def sit_down(client: Client, machine: Machine, mode: str = "control", protocol: 
     session = answer.json()["session"]
     ConsoleSession.objects.filter(pk=session).update(opened_at=timezone.now())
     return Seat(client, session)
+
+
+def ends(seat: Seat) -> None:
+    """Let the proxy report that it was closed."""
+    sessions.close(ConsoleSession.objects.filter(pk=seat.session), sessions.Ending.LEFT)

@@ -23,11 +23,6 @@ CALLS = ("control", "keep", "typed")
 BODIES: dict[str, dict[str, object]] = {"control": {"action": "give_back"}, "keep": {}, "typed": {"characters": 3}}
 
 
-@pytest.fixture
-def owners(client_of: ClientOf, owner: User, machine: Machine) -> Seat:
-    return sit_down(client_of(owner), machine)
-
-
 def listed(client: Client, machine: Machine):
     return client.get(f"/api/v1/machines/{machine.uuid}/consoles")
 

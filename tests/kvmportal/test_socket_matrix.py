@@ -110,7 +110,9 @@ def session_of(people: dict[str, User], role: str) -> str:
 def test_every_message_and_every_push_has_a_rule() -> None:
     said = {kind.__name__ for kind in get_args(socket_messages.Message)}
     assert said == {"Watch", "Versions", "Ping"}  # each is said by everybody below
-    public = {name for name, what in vars(push).items() if inspect.isfunction(what) and what.__module__ == push.__name__}
+    public = {
+        name for name, what in vars(push).items() if inspect.isfunction(what) and what.__module__ == push.__name__
+    }
     senders = {name for name in public if not name.startswith("_") and not name.endswith("_group")} - {"encoded"}
     assert senders == PUSHES.keys() | COMMANDS
 

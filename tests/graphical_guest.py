@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -21,8 +22,24 @@ from tests.guest import Guest
 
 PACKAGE = "debian-installer-12-netboot-amd64"
 IMAGES = "usr/lib/debian-installer/images/12/amd64/gtk/debian-installer/amd64"
-SIZE = (1280, 800)
-"""Pixels of its screen."""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Where things are on the language page, in pixels."""
+
+    size: tuple[int, int]
+    rows: range
+    """From the top of the list to its bottom."""
+    scrollbar: tuple[int, int]
+    """The middle of its thumb, as long as nothing was scrolled."""
+
+
+SCREENS = {
+    "vga": Screen((1280, 800), range(172, 736), (1251, 320)),
+    "qxl": Screen((800, 600), range(188, 536), (771, 281)),
+}
+"""By the video card's model: Linux chooses another size for each."""
 
 
 def installer_image() -> GuestImage:
@@ -74,12 +91,12 @@ class Desktop:
     """What the installer's screen shows, as libvirt sees it: never through the console that is tested."""
 
     HIGHLIGHT = (43, 133, 124)
-    ROWS = range(172, 736)
     ROW_AT = 700
     """A column of the list right of all words."""
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Guest, video: str) -> None:
         self.guest = guest
+        self.screen = SCREENS[video]
 
     def picture(self) -> Image.Image:
         """Return the whole screen (virDomainScreenshot)."""
@@ -94,14 +111,14 @@ class Desktop:
     def chosen(self) -> int | None:
         """Return where the chosen language's row is: the middle of its highlight in pixels from above."""
         picture = self.picture()
-        if picture.size != SIZE:
+        if picture.size != self.screen.size:
             return None
-        rows = [y for y in self.ROWS if _near(picture.getpixel((self.ROW_AT, y)), self.HIGHLIGHT)]
+        rows = [y for y in self.screen.rows if _near(picture.getpixel((self.ROW_AT, y)), self.HIGHLIGHT)]
         return sum(rows) // len(rows) if rows else None
 
     def list_looks(self) -> bytes:
         """Return the words of the list: they change when it is scrolled."""
-        return self.picture().crop((20, 172, 300, 736)).tobytes()
+        return self.picture().crop((20, self.screen.rows.start, 300, self.screen.rows.stop)).tobytes()
 
 
 def _near(pixel: object, wanted: tuple[int, int, int]) -> bool:

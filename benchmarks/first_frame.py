@@ -41,7 +41,7 @@ def run() -> list[Figure]:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         time.sleep(BOOTED)
         login = _login(browser, live)
-        first = [_measured(_window(browser, live, login), live) for _ in range(ROUNDS)]
+        first = [_first_visit(browser, live, login) for _ in range(ROUNDS)]
         page = _window(browser, live, login)
         _measured(page, live)
         again = [_measured(page, live) for _ in range(ROUNDS)]
@@ -70,6 +70,14 @@ def _window(browser: Browser, live: LivePortal, login: object) -> Page:
     context: BrowserContext = browser.new_context(base_url=live.portal.url, storage_state=login)  # type: ignore[arg-type]
     context.add_init_script(WATCH)
     return context.new_page()
+
+
+def _first_visit(browser: Browser, live: LivePortal, login: object) -> float:
+    """Measure in a new window, and close it: an open console would be work beside the next one."""
+    page = _window(browser, live, login)
+    took = _measured(page, live)
+    page.context.close()
+    return took
 
 
 def _measured(page: Page, live: LivePortal) -> float:

@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 Entry = dict[Any, Any]
 
+AT_ONCE = 100
+"""Entries that are written together when many wait: each write by itself would cost as much as serving a console."""
+
 
 def entry(session: Session, event: str, reason: str = "", **more: str | float) -> Entry:
     """Return a stream entry about a session, as of now."""
@@ -72,19 +75,33 @@ class Journal:
         self._queue.put(entry(session, event, reason, **more))
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while batch := self._batch():
             try:
-                while not self._write(item) and not self._stopping.wait(1):
+                while not self._write(batch) and not self._stopping.wait(1):
                     pass
             except Exception:
-                logger.exception("a report about a console was lost; the next ones are written")
+                logger.exception("reports about consoles were lost; the next ones are written")
 
-    def _write(self, item: Entry) -> bool:
+    def _batch(self) -> list[Entry]:
+        """Wait for something to write; return all that is there by then, in its order. Nothing: it is over."""
+        batch: list[Entry] = []
+        item = self._queue.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) == AT_ONCE or self._queue.empty():
+                return batch
+            item = self._queue.get()  # nobody else takes from it
+        if batch:
+            self._queue.put(None)  # the end, to be found again
+        return batch
+
+    def _write(self, batch: list[Entry]) -> bool:
         try:
             with self._redis.pipeline(transaction=True) as pipe:
-                pipe.xadd(redis_names.EVENTS_STREAM, item, maxlen=redis_names.EVENTS_KEPT, approximate=True)
-                if item["event"] == "closed":  # its other tickets, if it has any, open nothing any more
-                    pipe.delete(redis_names.lease_key(item["session"]))
+                for item in batch:
+                    pipe.xadd(redis_names.EVENTS_STREAM, item, maxlen=redis_names.EVENTS_KEPT, approximate=True)
+                if over := [redis_names.lease_key(item["session"]) for item in batch if item["event"] == "closed"]:
+                    pipe.delete(*over)  # their other tickets, if they have any, open nothing any more
                 pipe.execute()
         except RedisError as error:
             logger.warning("the audit of consoles waits for Redis: %s", error)

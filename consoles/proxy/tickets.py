@@ -133,7 +133,7 @@ def take(redis: Redis, ticket: str, claim: Claim) -> str:
         Denied: someone else was first, or the portal no longer vouches for the session.
         RedisError: Redis did not answer.
     """
-    with redis.pipeline(transaction=True) as pipe:
+    with redis.pipeline(transaction=False) as pipe:  # the lease is read after the ticket was taken, which is enough
         pipe.getdel(redis_names.ticket_key(ticket))
         pipe.get(redis_names.lease_key(claim.session))
         pipe.set(redis_names.pulse_key(claim.session), "1", ex=redis_names.PULSE_SECONDS)

@@ -34,6 +34,7 @@ KINDS: dict[str, StrOrPromise] = {
     "login.ok": _("signed in"),
     "login.failed": _("sign-in failed"),
     "login.out": _("signed out"),
+    "login.ended": _("signed other browsers out"),
     "operation.asked": _("operation asked"),
     "operation.ended": _("operation ended"),
     "grant.made": _("grant made"),

@@ -22,7 +22,7 @@ from audit.models import Entry, Via
 from audit.watching import named, watch
 from machines.models import Grant, Host, Machine, ShareLink, Visit
 from people.models import ApiToken, Membership, Project
-from people.signals import token_used
+from people.signals import logins_ended, token_used
 
 ADMIN_KINDS = {ADDITION: "admin.added", CHANGE: "admin.changed", DELETION: "admin.deleted"}
 
@@ -50,6 +50,12 @@ def on_logout(user: User | None, request: HttpRequest | None = None, **_: Any) -
     """Write who signed out; a session that nobody was signed in with is nothing for the trail."""
     if user is not None:
         trail.record("login.out", who=user, by=_from(request))
+
+
+@receiver(logins_ended)
+def on_logins_ended(request: HttpRequest, count: int, **_: Any) -> None:
+    """Write that somebody signed other browsers of theirs out."""
+    trail.record("login.ended", by=_from(request), count=count)
 
 
 @receiver(user_login_failed)

@@ -31,6 +31,8 @@ def told(entry: Entry) -> str:
 def _of_login(act: str, detail: Detail) -> str:
     if detail.get("unknown"):
         return _("a name that nobody has")
+    if act == "ended":
+        return ngettext("%(count)d browser", "%(count)d browsers", detail["count"]) % {"count": detail["count"]}
     return str(detail.get("backend", ""))
 
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from people.models import ApiToken
+from people.signals import logins_ended
 
 
 def login_of(request: HttpRequest) -> str:
@@ -73,16 +74,24 @@ def end_session(key: str) -> None:
         session.delete()
 
 
+def end_own_login(request: HttpRequest, login: UserSession) -> None:
+    """End one login session of this request's user, and tell who listens (`people.signals`)."""
+    end_session(login.session_key)
+    logins_ended.send(UserSession, request=request, count=1)
+
+
 @receiver(post_delete, sender=Session)
 def _forget_login(instance: Session, **_: Any) -> None:
     UserSession.objects.filter(session_key=instance.session_key).delete()
 
 
 def end_other_sessions(request: HttpRequest) -> None:
-    """Sign this request's user out of every other browser. Reads all sessions: for rare moments only."""
-    for session in Session.objects.exclude(session_key=request.session.session_key).iterator():
-        if session.get_decoded().get(SESSION_KEY) == str(request.user.pk):
-            session.delete()
+    """Sign this request's user out of every other browser, and tell who listens (`people.signals`).
+
+    Reads all sessions: for rare moments only.
+    """
+    if count := end_sessions_of([request.user.pk or 0], but=request.session.session_key):
+        logins_ended.send(UserSession, request=request, count=count)
 
 
 def sessions_of(users: Collection[int]) -> dict[int, list[str]]:

@@ -6,3 +6,5 @@ from django.dispatch import Signal
 
 token_used = Signal()
 """`token`, `request`: an API token is used for the first time that day (UTC)."""
+logins_ended = Signal()
+"""`request`, `count`: its user signed so many of their other browsers out."""

@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
 from people.forms import PasswordForm, TokenForm
-from people.logins import end_other_sessions, end_session, logins_of
+from people.logins import end_other_sessions, end_own_login, logins_of
 from people.models import ApiToken
 
 
@@ -82,8 +82,7 @@ def logins(request: HttpRequest) -> HttpResponse:
 @login_required
 def end_login(request: HttpRequest, pk: int) -> HttpResponse:
     """End one of one's own login sessions; what lives on it ends with it."""
-    login = get_object_or_404(UserSession, pk=pk, user=_user(request))
-    end_session(login.session_key)
+    end_own_login(request, get_object_or_404(UserSession, pk=pk, user=_user(request)))
     messages.success(request, _("That browser is signed out."))
     return redirect("people:logins")
 

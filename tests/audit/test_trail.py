@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.db.models import Q
@@ -49,6 +50,21 @@ def test_login_and_logout_are_kept_with_who_and_from_where(client: Client, owner
     came, went = only("login.ok"), only("login.out")
     assert (came.who, came.who_id, came.via, came.address) == ("owner", owner.pk, "page", "192.0.2.7")
     assert (went.who, went.address) == ("owner", "2001:db8::7")
+
+
+def test_signing_other_browsers_out_is_kept_with_how_many(owner: User) -> None:
+    here, there, *_others = browsers = [Client() for _ in range(4)]
+    for browser in browsers:
+        browser.post("/login/", {"username": "owner", "password": PASSWORD})
+    elsewhere = UserSession.objects.get(session_key=there.session.session_key)
+    here.post(f"/profile/logins/{elsewhere.pk}/end/")
+    here.post("/profile/logins/end-others/")
+    here.post("/profile/logins/end-others/")  # there is none left, which is nothing to tell
+    kept = entries("login.ended")
+    assert [(entry.who, entry.via, told(entry)) for entry in kept] == [
+        ("owner", "page", "1 browser"),
+        ("owner", "page", "2 browsers"),
+    ]
 
 
 def test_failed_login_names_the_user_but_no_password(client: Client, owner: User) -> None:

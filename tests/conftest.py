@@ -12,6 +12,7 @@ from demo.guest_xml import DomainType
 from demo.libvirtd import PrivateLibvirtd
 from demo.servers import RedisServer
 from kvmportal.environment import ROOT
+from machines.redis_client import redis_client
 from tests.guest import Guest, unused_name
 from tests.settings import REDIS
 
@@ -51,6 +52,15 @@ def _empty_redis(redis_server: RedisServer) -> Iterator[None]:
     """Let no test see what another one left in Redis."""
     yield
     redis_server.empty()
+
+
+@pytest.fixture
+def dead_redis(settings) -> Iterator[None]:
+    """A Redis address where nothing listens (port 1 of this machine)."""
+    redis_client.cache_clear()
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    yield
+    redis_client.cache_clear()
 
 
 @pytest.fixture(scope="session")

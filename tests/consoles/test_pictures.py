@@ -14,7 +14,6 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from PIL import Image
-from redis import Redis
 
 from consoles import picture_shelf, thumbnails
 from consoles.models import ConsolePolicy
@@ -159,10 +158,8 @@ def test_a_wish_ends_by_itself(machine: Machine, monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_redis_there_is_no_picture_and_no_failure(
-    machine: Machine, owner: User, client_of: ClientOf, script_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, owner: User, client_of: ClientOf, script_of: ClientOf, dead_redis: None
 ) -> None:
-    nobody = Redis.from_url("redis://127.0.0.1:1/0", decode_responses=True)
-    monkeypatch.setattr(picture_shelf, "redis_client", lambda: nobody)
     assert client_of(owner).get(page_of(machine)).status_code == 503
     assert script_of(owner).get(api_of(machine)).status_code == 503
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -10,20 +9,10 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from machines.models import Grant, Machine, Visit
-from machines.redis_client import redis_client
 from people.models import Membership, Project, Role
 from people.roles import HELPDESK_GROUP
 from tests.cast import person
 from tests.kvmportal.permission_rules import RIGHTS
-
-
-@pytest.fixture
-def dead_redis(settings) -> Iterator[None]:
-    """A Redis address where nothing listens (port 1 of this machine)."""
-    redis_client.cache_clear()
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    yield
-    redis_client.cache_clear()
 
 
 @pytest.fixture

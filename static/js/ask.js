@@ -1,6 +1,7 @@
 // Asks for operations without leaving the page. Forms that ask are plain forms; this only gets there first.
 
 import { drawJob, operationOf, refusalFor, shown } from "./machines.js";
+import { serverNow } from "./times.js";
 import { toast } from "./toasts.js";
 import { updates } from "./updates.js";
 import { csrfToken, me, say, table, words } from "./words.js";
@@ -9,6 +10,7 @@ import { csrfToken, me, say, table, words } from "./words.js";
 // whatever page the tab shows then, also when somebody clicked and left at once.
 const ASKED = "operations-asked";
 const FORGOTTEN_MS = 15 * 60_000;
+const CLOCK_SLACK_MS = 2000;
 
 let leaving = false;
 addEventListener("pagehide", () => {
@@ -34,6 +36,20 @@ export const awaited = () => Object.values(asked()).map((what) => what.machine);
 export function expectAwaited() {
   for (const id of Object.keys(asked()).filter(Number)) {
     if (!updates.operations.has(Number(id))) updates.operations.set(Number(id), { version: 0, open: true });
+  }
+}
+
+/** Look for what a page asked for that was left before it had an answer: it may have ended between the two pages. */
+export async function lookForUnanswered() {
+  const unanswered = Object.entries(asked()).filter(([key]) => !Number(key));
+  for (const [machine, { name, at }] of unanswered) {
+    const since = at - (Date.now() - serverNow()) - CLOCK_SLACK_MS;
+    const answer = await fetch(`/api/v1/operations?machine=${machine}&limit=10`).catch(() => null);
+    const { items = [] } = answer?.ok ? await answer.json() : {};
+    const found = items.find(
+      (one) => one.operation === name && one.requested_by === me && Date.parse(one.created_at) >= since,
+    );
+    if (found) updates.take(found);
   }
 }
 

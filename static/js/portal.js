@@ -1,6 +1,6 @@
 // Every page's script for someone who is signed in: the shell, and what is live.
 
-import { awaited, expectAwaited, tellResult } from "./ask.js";
+import { awaited, expectAwaited, lookForUnanswered, tellResult } from "./ask.js";
 import "./asks.js";
 import "./help.js";
 import "./help_chat.js";
@@ -61,5 +61,6 @@ if (table) {
   });
 }
 updates.addEventListener("operation", ({ detail }) => tellResult(detail));
+updates.addEventListener("rights", lookForUnanswered, { once: true }); // what is asked from now on, the socket tells
 document.addEventListener("portal:list-changed", watch);
 watch();

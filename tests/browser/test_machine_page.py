@@ -129,11 +129,19 @@ def test_an_answer_that_breaks_off_is_heard_of_all_the_same_and_the_tab_goes_on_
     def break_off(route: Route) -> None:
         route.fulfill(response=route.fetch(), body="")
 
-    page = audience.page_of("owner", path_of(lab))
-    page.route(f"**/api/v1/machines/{lab.uuid}/operations", break_off)
+    page, asking = audience.page_of("owner", path_of(lab)), f"**/api/v1/machines/{lab.uuid}/operations"
+    page.route(asking, break_off)
     press(page, lab, "suspend")
     expect(page.locator("[data-toasts]")).to_contain_text("lab: “Pause” succeeded", timeout=LIMIT)
+    page.unroute(asking)
+    held: list[Route] = []
+    page.route(asking, lambda route: held.append(route))
     press(page, lab, "resume")
+    eventually(lambda: held or page.wait_for_timeout(50))
+    page.goto("about:blank")  # whoever leaves at once hears of it on the next page, also of what ended in between
+    asked = held[0].fetch().json()
+    with stage.script("owner") as script:
+        eventually(lambda: script.get(f"/operations/{asked['id']}").json()["status"] == "succeeded")
     page.goto(path_of(office))
     expect(page.locator("[data-toasts]")).to_contain_text("lab: “Resume” succeeded", timeout=LIMIT)
     office.virsh("suspend")

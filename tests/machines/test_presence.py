@@ -17,7 +17,7 @@ from demo.servers import RedisServer
 from machines.models import Machine
 from machines.redis_client import redis_client
 from tests.machines.conftest import until
-from tests.machines.sockets import Socket, sign_in
+from tests.machines.sockets import Socket, Web, sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,8 +54,8 @@ def answers(socket: Socket) -> list[dict]:
     return socket.take_until("error", 20)
 
 
-def next_consoles(socket: Socket) -> dict:
-    return socket.take_until("consoles", 20)[-1]
+def next_consoles(socket: Socket, wait: float = 20) -> dict:
+    return socket.take_until("consoles", wait)[-1]
 
 
 def test_who_is_there_comes_with_the_machine(open_socket, owner, viewer, machine, make_machine) -> None:
@@ -68,7 +68,7 @@ def test_who_is_there_comes_with_the_machine(open_socket, owner, viewer, machine
     assert people_of(message) == [("owner", "control")]
 
 
-def test_coming_and_leaving_is_told_at_once(open_socket, owner, viewer, machine, report: Report) -> None:
+def test_coming_and_leaving_is_told_at_once(web: Web, open_socket, owner, viewer, machine, report: Report) -> None:
     socket = open_socket(viewer)
     socket.watch(machine)
     took = []
@@ -77,7 +77,11 @@ def test_coming_and_leaving_is_told_at_once(open_socket, owner, viewer, machine,
         for event, people in (("opened", [("owner", "control")]), ("closed", [])):
             started = time.monotonic()
             report(row, event, reason="left")
-            assert people_of(next_consoles(socket)) == people
+            try:
+                while people_of(next_consoles(socket, 60)) != people:  # what is known may be told again
+                    pass
+            except TimeoutError:
+                pytest.fail(f"nobody was told that it was {event}; the web process said:\n{web.log[-4000:]}")
             took.append(time.monotonic() - started)
     assert min(took) < 0.5, "the machine that runs the tests may be busy, but not every time"
 

@@ -81,7 +81,8 @@ def test_coming_and_leaving_is_told_at_once(web: Web, open_socket, owner, viewer
                 while people_of(next_consoles(socket, 60)) != people:  # what is known may be told again
                     pass
             except TimeoutError:
-                pytest.fail(f"nobody was told that it was {event}; the web process said:\n{web.log[-4000:]}")
+                readers = redis_client().xinfo_consumers(redis_names.EVENTS_STREAM, redis_names.AUDIT_GROUP)
+                pytest.fail(f"nobody was told that it was {event}; {readers}; the web process:\n{web.log[-4000:]}")
             took.append(time.monotonic() - started)
     assert min(took) < 0.5, "the machine that runs the tests may be busy, but not every time"
 

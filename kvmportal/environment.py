@@ -11,61 +11,14 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from kvmportal.services import Directory, Mail, Provider
+
 ROOT = Path(__file__).resolve().parent.parent
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class BadEnvironment(ValueError):
     """A variable is missing or cannot be understood; the message says which and what to write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """How the portal sends mail: over SMTP, or (for trying things out) each mail as a file in a directory."""
-
-    sender: str
-    host: str = ""
-    port: int = 0
-    user: str = ""
-    password: str = ""
-    starttls: bool = False
-    tls: bool = False
-    directory: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """The OpenID Connect provider by which people may log in."""
-
-    issuer: str
-    client_id: str
-    client_secret: str
-    name: str
-    new_users: bool
-    """Whether whoever it vouches for gets an account."""
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """The LDAP directory whose people may log in with their password there. Groups are distinguished names."""
-
-    url: str
-    users: str
-    """Below which entry people are looked for."""
-    starttls: bool = True
-    ca_file: str = ""
-    bind_dn: str = ""
-    bind_password: str = ""
-    user_filter: str = "(uid=%(user)s)"
-    groups: str = ""
-    """Below which entry groups are looked for; empty: groups say nothing."""
-    group_member: str = "member"
-    required_group: str = ""
-    staff_group: str = ""
-    superuser_group: str = ""
-    helpdesk_group: str = ""
-    mirrored_groups: tuple[str, ...] = ()
-    """Names of Django groups that have the directory's members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,9 +346,22 @@ def _mail(environ: Mapping[str, str]) -> Mail | None:
 
 
 def _provider(environ: Mapping[str, str]) -> Provider | None:
-    issuer, client_id = environ.get("OIDC_ISSUER", "").rstrip("/"), environ.get("OIDC_CLIENT_ID", "")
-    _, secret = _text_or_file(environ, "OIDC_CLIENT_SECRET")
-    name, new_users = environ.get("OIDC_NAME") or "single sign-on", _flag(environ, "OIDC_NEW_USERS", default="1")
+    """Read the OpenID Connect provider. A malformed variable is refused also where no provider is meant."""
+    issuer, (_, secret) = environ.get("OIDC_ISSUER", "").rstrip("/"), _text_or_file(environ, "OIDC_CLIENT_SECRET")
+    provider = Provider(
+        issuer=issuer,
+        client_id=environ.get("OIDC_CLIENT_ID", ""),
+        client_secret=secret,
+        name=environ.get("OIDC_NAME") or "single sign-on",
+        new_users=_flag(environ, "OIDC_NEW_USERS", default="1"),
+        scopes=tuple((environ.get("OIDC_SCOPES") or "openid profile email").split()),
+        groups_claim=environ.get("OIDC_GROUPS_CLAIM") or "groups",
+        staff_group=environ.get("OIDC_STAFF_GROUP", ""),
+        superuser_group=environ.get("OIDC_SUPERUSER_GROUP", ""),
+        helpdesk_group=environ.get("OIDC_HELPDESK_GROUP", ""),
+    )
+    if "openid" not in provider.scopes:
+        raise BadEnvironment("OIDC_SCOPES lacks openid; write such as: openid profile email groups.")
     if not _both_or_none(environ, "OIDC_ISSUER", "OIDC_CLIENT_ID"):
         return None
     parts = urlsplit(issuer)
@@ -404,7 +370,7 @@ def _provider(environ: Mapping[str, str]) -> Provider | None:
         raise BadEnvironment(f"OIDC_ISSUER is {issuer!r}; write the issuer, a URL that begins with https://.")
     if not secret:
         raise BadEnvironment("OIDC_CLIENT_SECRET is missing; set it or OIDC_CLIENT_SECRET_FILE, as OIDC_ISSUER is set.")
-    return Provider(issuer, client_id, secret, name, new_users)
+    return provider
 
 
 def _directory(environ: Mapping[str, str]) -> Directory | None:

@@ -7,13 +7,11 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.widgets import AutocompleteSelect, RelatedFieldWidgetWrapper
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.contrib.auth.models import User
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -161,18 +159,6 @@ class NobodyOwnsIt(admin.SimpleListFilter):
         return queryset.filter(nobodys if self.value() == "no" else ~nobodys) if self.value() else queryset
 
 
-class NewOwnerForm(forms.Form):
-    """Who is to own the ticked machines; empty for nobody."""
-
-    owner = forms.ModelChoiceField(
-        User.objects.filter(is_active=True),
-        required=False,
-        label=gettext_lazy("Owner"),
-        help_text=gettext_lazy("Leave it empty to take the machines from their owners."),
-        widget=AutocompleteSelect(Machine._meta.get_field("owner"), admin.site),
-    )
-
-
 @admin.register(Machine)
 class MachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Owner and grants are edited here; the rest mirrors libvirt and is only shown."""
@@ -185,7 +171,6 @@ class MachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ordering = ("name", "uuid")
     autocomplete_fields = ("owner", "project")
     inlines = (GrantInline,)
-    actions = ("give_to_someone",)
     mirrored = (
         "uuid",
         "host",
@@ -282,38 +267,6 @@ class MachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Write the owner and nothing else: the watcher writes the mirrored columns at the same time."""
         if changed := {"owner", "project"} & set(form.changed_data):
             obj.save(update_fields=changed)
-
-    @admin.action(description=gettext_lazy("Give to someone…"), permissions=["change"])
-    def give_to_someone(self, request: HttpRequest, queryset: QuerySet[Machine]) -> HttpResponse | None:
-        """Ask for the new owner of the ticked machines, then give them."""
-        form = NewOwnerForm(request.POST if "give" in request.POST else None)
-        if form.is_valid():
-            return self._give(request, queryset, form.cleaned_data["owner"])
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Give machines to someone"),
-            "opts": self.opts,
-            "media": self.media + form.media,
-            "form": form,
-            "machines": queryset,
-            "ticked": request.POST.getlist(ACTION_CHECKBOX_NAME),
-            "across": request.POST.get("select_across", "0"),
-        }
-        return TemplateResponse(request, "admin/machines/machine/give.html", context)
-
-    def _give(self, request: HttpRequest, machines: QuerySet[Machine], owner: User | None) -> HttpResponse:
-        number = 0
-        for machine in machines:
-            machine.owner, machine.project = owner, None
-            machine.save(update_fields=["owner", "project"])
-            self.log_change(request, machine, [{"changed": {"fields": ["owner"]}}])
-            number += 1
-        words = {"number": number, "owner": owner or _("nobody")}
-        sentence = ngettext(
-            "%(number)s machine now belongs to %(owner)s.", "%(number)s machines now belong to %(owner)s.", number
-        )
-        self.message_user(request, sentence % words, messages.SUCCESS)
-        return redirect(request.get_full_path())
 
 
 @admin.register(Grant)

@@ -27,6 +27,7 @@ from django.utils.translation import gettext_lazy
 from redis.exceptions import RedisError
 
 from people.directory import DirectoryFailed
+from people.provider_roles import give_roles
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
             name=known.name,
             client_id=known.client_id,
             secret=known.client_secret,
-            settings={"server_url": known.issuer},
+            settings={"server_url": known.issuer, "scope": known.scopes},
         )
         return [app]
 
@@ -152,15 +153,28 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
         linking = sociallogin.state.get("process") == "connect"
         if linking and not (request.user.is_authenticated and request.user.has_usable_password()):
             self._refuse(request, _("Only an account with a password of the portal can be linked."))
-        if linking or sociallogin.is_existing:
+        if linking:
+            return
+        if sociallogin.is_existing:
+            self._give_roles(sociallogin)
             return
         sociallogin.user.username = sociallogin.user.username or sociallogin.user.email
         if refusal := self._refusal_of(request, sociallogin):
             self._refuse(request, refusal)
 
+    def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
+        """Make the account of somebody new, with the roles that the provider gives."""
+        user: User = super().save_user(request, sociallogin, form)
+        self._give_roles(sociallogin)
+        return user
+
     def on_authentication_error(self, request: HttpRequest, provider: Any, **about: Any) -> None:
         """Tell the log; the page has no details."""
         logger.warning("A login by OpenID Connect failed: %s %s", about.get("error"), about.get("exception"))
+
+    def _give_roles(self, sociallogin: SocialLogin) -> None:
+        assert settings.PROVIDER is not None  # noqa: S101  # else there is no such login
+        give_roles(sociallogin.user, sociallogin.account.extra_data, settings.PROVIDER)
 
     def _refusal_of(self, request: HttpRequest, sociallogin: SocialLogin) -> str:
         name = sociallogin.user.username

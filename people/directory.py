@@ -20,7 +20,7 @@ from django_auth_ldap.config import (
     PosixGroupType,
 )
 
-from kvmportal.environment import Directory
+from kvmportal.services import Directory
 from people.roles import HELPDESK_GROUP
 
 TIME_LIMIT = 5  # seconds that the directory has for each answer

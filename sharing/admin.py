@@ -13,7 +13,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from lifecycle.page_requests import user_of
-from sharing import departures
+from sharing import (
+    departures,
+    machine_admin,  # noqa: F401  # registers the page of machines
+)
 from sharing.models import Ask
 
 

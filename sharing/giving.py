@@ -112,19 +112,45 @@ def hand_over(machine: Machine, by: User, *, user: str = "", project: str = "", 
     """
     to = taker(by, user=user, project=project)
     with transaction.atomic():
-        receiver = _holder(to)
-        list(receiver.quotas.select_for_update())  # before the machine, in the order of everybody else
-        fresh = Machine.objects.select_for_update().get(pk=machine.pk)
-        before = {"user": fresh.owner} if fresh.owner else {"project": fresh.project} if fresh.project else None
+        fresh, before = change_hands(machine, to)
         if before == to:
             raise bad(next(iter(to)), _("It is theirs already."))
-        fresh.owner, fresh.project = to.get("user"), to.get("project")
-        quota_demands.demand(receiver, fresh.holder, quotas.amounts_of(fresh), but=fresh)
-        fresh.save(update_fields=["owner", "project"])
         if keep and before:
             Grant.objects.filter(machine=fresh, expires_at=None, **before).delete()
             Grant.objects.create(machine=fresh, role=keep, granted_by=by, **before)
     return fresh
+
+
+def change_hands(machine: Machine, to: dict[str, Any]) -> tuple[Machine, dict[str, Any]]:
+    """Make somebody the owner of a machine; return it as it is then, and whose it was.
+
+    Args:
+        machine: as it was read; it is read anew.
+        to: `{"user": ...}`, `{"project": ...}`, or empty for nobody. Whose it was is said in the same way.
+
+    Raises:
+        Refused: `quota_exceeded`: they have no room for it.
+    """
+    with transaction.atomic():
+        if to:
+            list(_holder(to).quotas.select_for_update())  # before the machine, in the order of everybody else
+        fresh = Machine.objects.select_for_update().get(pk=machine.pk)
+        before = {"project": fresh.project} if fresh.project else {"user": fresh.owner} if fresh.owner else {}
+        fresh.owner, fresh.project = to.get("user"), to.get("project")
+        if to and to != before:
+            demand_room(fresh, to)
+        fresh.save(update_fields=["owner", "project"])
+    return fresh, before
+
+
+def demand_room(machine: Machine, to: dict[str, Any]) -> None:
+    """Refuse to give a machine to whom it would take over their quota. Runs in a transaction.
+
+    Raises:
+        Refused: `quota_exceeded`, with the figures.
+    """
+    whose = str(to["project"]) if "project" in to else to["user"].get_username()
+    quota_demands.demand(_holder(to), whose, quotas.amounts_of(machine), but=machine)
 
 
 def taker(by: User, *, user: str, project: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from django import template
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from kvmportal.environment import Provider
+from kvmportal.services import Provider
 
 register = template.Library()
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from machines.access import Right, right_over
 from machines.models import Grant, GrantRole, Host, Machine
-from people.models import ApiToken
+from people.models import ApiToken, Project, Quota
 from tests.cast import ClientOf, MakeMachine
 
 HOSTS = "/admin/machines/host/"
@@ -293,6 +293,42 @@ def test_admin_gives_several_machines_at_once(
     given = client.post(MACHINES, ticked | {"give": "1", "owner": stranger.pk}, follow=True)
     assert b"2 machines now belong to stranger" in given.content
     assert list(stranger.machines.values_list("name", flat=True)) == ["lonely-0", "lonely-1"]
+
+
+def test_machines_go_to_somebody_only_while_their_quota_has_room(
+    client_of: ClientOf, admin: User, stranger: User, make_machine: MakeMachine
+) -> None:
+    machines = [make_machine(f"lonely-{number}") for number in range(3)]
+    Quota.objects.create(user=stranger, machines=2)
+    ticked = {"action": "give_to_someone", "_selected_action": [str(machine.pk) for machine in machines]}
+    given = client_of(admin).post(MACHINES, ticked | {"give": "1", "owner": stranger.pk}, follow=True).content.decode()
+    assert "2 machines now belong to stranger" in given
+    assert "Not given: lonely-2. The quota of stranger does not allow it: Machines would be 3 of 2." in given
+    assert list(stranger.machines.values_list("name", flat=True)) == ["lonely-0", "lonely-1"]
+    again = client_of(admin).post(MACHINES, ticked | {"give": "1", "owner": stranger.pk}, follow=True).content.decode()
+    assert "2 machines now belong to stranger" in again
+    taken = client_of(admin).post(MACHINES, ticked | {"give": "1", "owner": ""}, follow=True).content.decode()
+    assert "3 machines now belong to nobody" in taken
+    assert not stranger.machines.exists()
+
+
+@pytest.mark.parametrize("holder", ["owner", "project"])
+def test_page_of_a_machine_refuses_an_owner_without_room_for_it(
+    client_of: ClientOf, admin: User, stranger: User, make_machine: MakeMachine, holder: str
+) -> None:
+    machine, project = make_machine("lonely", memory_bytes=2**31), Project.objects.create(name="lab")
+    Quota.objects.create(user=stranger, memory_mib=1024)
+    Quota.objects.create(project=project, memory_mib=1024)
+    form = machine_form(machine, **{holder: stranger.pk if holder == "owner" else project.pk})
+    page = client_of(admin).post(change_page(machine), form).content.decode()
+    whose = "stranger" if holder == "owner" else "lab"
+    assert f"The quota of {whose} does not allow it: Memory would be 2 GiB of 1 GiB." in page
+    machine.refresh_from_db()
+    assert machine.holder == ""
+    Quota.objects.update(memory_mib=2048)
+    assert client_of(admin).post(change_page(machine), form).status_code == 302
+    machine.refresh_from_db()
+    assert machine.holder == whose
 
 
 def test_machines_are_not_given_to_disabled_people(

@@ -191,6 +191,7 @@ def test_provider_and_directory_are_read_with_secrets_from_files(tmp_path: Path)
     assert environment.provider.client_secret == environment.directory.bind_password == "from a file"
     assert environment.provider.issuer == "https://id.example.org"
     assert environment.provider.new_users
+    assert not environment.provider.gives_roles
     assert environment.directory.user_filter == "(uid=%(user)s)"
 
 
@@ -206,6 +207,7 @@ def test_provider_and_directory_are_read_with_secrets_from_files(tmp_path: Path)
         (PROVIDER, "OIDC_ISSUER", "http://id.example.org"),
         (PROVIDER, "OIDC_ISSUER", "id.example.org"),
         (PROVIDER, "OIDC_CLIENT_SECRET", ""),
+        (PROVIDER, "OIDC_SCOPES", "profile groups"),
         (DIRECTORY, "LDAP_URL", "http://ldap.example.org"),
         (DIRECTORY, "LDAP_URL", "ldap://ldap.example.org/ou=people"),
         (DIRECTORY, "LDAP_BIND_PASSWORD_FILE", "/nowhere/at/all"),

@@ -22,8 +22,12 @@ PASSWORD = "a password of the provider"
 PEOPLE = {
     "alice": {"first_name": "Alice", "last_name": "Liddell", "email": "alice@example.org"},
     "owner": {"email": "owner@example.org"},
+    "boss": {"email": "boss@example.org"},
+    "helper": {},
     "a b": {},
 }
+GROUPS = {"boss": ["vm-admins", "everybody"], "helper": ["support"], "owner": ["vm-admins"]}
+"""Who is in which groups there; the others are in none, and nothing is said of theirs."""
 
 
 class OidcProvider(Server):
@@ -77,7 +81,7 @@ def make(redirect: str) -> None:
     """Make the provider's database, its people and its client."""
     from allauth.account.models import EmailAddress
     from allauth.idp.oidc.models import Client
-    from django.contrib.auth.models import User
+    from django.contrib.auth.models import Group, User
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
@@ -85,6 +89,7 @@ def make(redirect: str) -> None:
         user = User.objects.create_user(name, password=PASSWORD, **fields)
         if user.email:
             EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+        user.groups.set(Group.objects.get_or_create(name=group)[0] for group in GROUPS.get(name, []))
     client = Client(id=CLIENT_ID, name="kvmportal", skip_consent=True, scopes="openid\nprofile\nemail")
     client.set_secret(CLIENT_SECRET)
     client.set_redirect_uris([redirect])

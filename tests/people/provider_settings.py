@@ -48,3 +48,5 @@ TEMPLATES = [
     }
 ]
 IDP_OIDC_PRIVATE_KEY = (DIRECTORY / "key.pem").read_text()
+IDP_OIDC_ADAPTER = "tests.people.provider_groups.NamesGroups"
+ACCOUNT_RATE_LIMITS = False  # the tests log in more often than people do

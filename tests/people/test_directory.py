@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from kvmportal.environment import Directory
+from kvmportal.services import Directory
 from people.roles import HELPDESK_GROUP
 from tests.cast import PASSWORD as OWN_PASSWORD
 from tests.people.openldap import GROUPS, PASSWORD, PEOPLE, PORTAL, OpenLdap, make_certificate

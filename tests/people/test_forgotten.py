@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.core import mail
 from django.test import Client
 
-from kvmportal.environment import Mail
+from kvmportal.services import Mail
 from people.logins import is_alive
 from tests.cast import PASSWORD, ClientOf, person
 

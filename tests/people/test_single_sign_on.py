@@ -14,7 +14,9 @@ from django.test import Client
 from lxml import html
 
 from demo.servers import free_port
-from kvmportal.environment import Provider
+from kvmportal.services import Provider
+from people.provider_roles import give_roles
+from people.roles import is_helpdesk
 from tests.cast import PASSWORD, ClientOf
 from tests.people.provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, visit
 
@@ -197,6 +199,97 @@ def test_disabled_person_is_refused(provider: Provider) -> None:
     assert answer["Location"] == "/login/disabled/"
     assert b"This account is disabled" in client.get("/login/disabled/").content
     assert not is_in(client)
+
+
+@pytest.fixture(params=["groups", "realm_access.roles"])
+def role_giver(request: pytest.FixtureRequest, settings, provider: Provider) -> Provider:
+    """The provider, whose groups give roles, by either claim."""
+    groups = {"superuser_group": "vm-admins", "staff_group": "clerks", "helpdesk_group": "support"}
+    settings.PROVIDER = replace(provider, groups_claim=request.param, **groups)
+    return settings.PROVIDER
+
+
+def roles_of(name: str) -> tuple[bool, bool, bool]:
+    user = User.objects.get(username=name)
+    return user.is_superuser, user.is_staff, is_helpdesk(user)
+
+
+@pytest.mark.usefixtures("role_giver")
+def test_groups_of_the_provider_give_roles_to_who_is_new() -> None:
+    for name in ("boss", "helper", "alice"):
+        client, _ = log_in(name)
+        assert is_in(client)
+        assert (client.get("/admin/").status_code == 200) == (name == "boss")
+    assert roles_of("boss") == (True, True, False)
+    assert roles_of("helper") == (False, False, True)
+    assert roles_of("alice") == (False, False, False)
+
+
+def test_roles_are_given_and_taken_at_each_login(settings, role_giver: Provider) -> None:
+    settings.PROVIDER = replace(role_giver, superuser_group="", staff_group="everybody")
+    log_in("boss")
+    assert roles_of("boss") == (False, True, False)
+    settings.PROVIDER = replace(role_giver, helpdesk_group="everybody")
+    log_in("boss")
+    assert roles_of("boss") == (True, True, True)
+    settings.PROVIDER = replace(role_giver, superuser_group="others")
+    log_in("boss")
+    assert roles_of("boss") == (False, False, False)
+
+
+def test_roles_whose_groups_are_not_named_stay_as_the_portal_has_them(settings, role_giver: Provider) -> None:
+    settings.PROVIDER = replace(role_giver, superuser_group="", staff_group="")
+    log_in("alice")
+    User.objects.update(is_superuser=True, is_staff=True)
+    log_in("alice")
+    assert roles_of("alice") == (True, True, False)
+
+
+def test_provider_that_does_not_send_the_claim_gives_no_role_and_takes_those_it_gave(
+    settings, role_giver: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_in("boss")
+    settings.PROVIDER = replace(role_giver, groups_claim="realm_access.nothing")
+    log_in("boss")
+    assert roles_of("boss") == (False, False, False)
+    assert "did not send the claim 'realm_access.nothing'" in caplog.text
+
+
+@pytest.mark.usefixtures("role_giver")
+def test_linked_account_of_the_portal_keeps_the_roles_of_the_portal(owner: User, client_of: ClientOf) -> None:
+    owner.set_password(PASSWORD)
+    owner.save()
+    here = Client()
+    here.post("/login/", {"username": "owner", "password": PASSWORD})
+    log_in("owner", here, process="connect")
+    client, _ = log_in("owner")
+    assert client.session["_auth_user_id"] == str(owner.pk)
+    assert roles_of("owner") == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    "sent", [{}, {"groups": None}, {"groups": {"vm-admins": True}}, {"groups": [["vm-admins"], 7]}, "vm-admins"]
+)
+def test_claim_of_another_shape_gives_no_role(role_giver: Provider, sent: object) -> None:
+    user = User.objects.create_user("somebody")
+    give_roles(user, {"userinfo": sent}, replace(role_giver, groups_claim="groups"))
+    assert roles_of("somebody") == (False, False, False)
+
+
+def test_claim_in_the_id_token_or_of_one_word_counts(role_giver: Provider) -> None:
+    user = User.objects.create_user("somebody")
+    give_roles(
+        user,
+        {"userinfo": {}, "id_token": {"https://example.org/role": "vm-admins"}},
+        replace(role_giver, groups_claim="https://example.org/role"),
+    )
+    assert roles_of("somebody") == (True, True, False)
+
+
+def test_scopes_that_are_set_are_asked_for(settings, provider: Provider) -> None:
+    settings.PROVIDER = replace(provider, scopes=("openid", "profile", "groups"))
+    [scope] = parse_qs(urlsplit(start(Client())).query)["scope"]
+    assert set(scope.split()) == {"openid", "profile", "groups"}
 
 
 def test_subjects_of_another_issuer_are_other_people(settings, provider: Provider) -> None:

@@ -21,7 +21,7 @@ from audit.asking import Asker, address_of, asker
 from audit.models import Entry, Via
 from audit.watching import named, watch
 from machines.models import Grant, Host, Machine, ShareLink, Visit
-from people.models import ApiToken, Membership, Project
+from people.models import ApiToken, Membership, Project, Quota
 from people.signals import logins_ended, token_used
 
 ADMIN_KINDS = {ADDITION: "admin.added", CHANGE: "admin.changed", DELETION: "admin.deleted"}
@@ -31,6 +31,7 @@ watch(ShareLink, "link", ("role", "expires_at", "most_uses", "made_by"), machine
 watch(Visit, "visit", ("user", "role", "until", "ended_at"), machine=lambda visit: visit.machine)
 watch(Machine, "machine", ("owner", "project"), machine=lambda machine: machine)
 watch(Project, "project", ("name",))
+watch(Quota, "quota", ("project", "user", "machines", "vcpus", "memory_mib", "snapshots", "running"))
 watch(Membership, "member", ("project", "user", "role"))
 watch(User, "user", ("username", "is_active", "is_staff", "is_superuser"), secrets=("password",))
 watch(Group, "group", ("name",))

@@ -64,6 +64,18 @@ def overtaken(operation: Operation) -> str:
     return quotas.over_sentence(over, machine.holder) if over else ""
 
 
+def over_for(machine: Machine) -> quotas.Use | None:
+    """Return what of its owner's quota a machine would go over if it ran now, defined first where it has to be.
+
+    `used` is what would be used then. None where there is room, or no quota.
+    """
+    holder = quotas.holder_of(machine)
+    quota = holder.quotas.first() if holder else None
+    if holder is None or quota is None:
+        return None
+    return _over(holder, quota, needed("create", machine), _reserved(holder, machine), machine)
+
+
 def needed(kind: str, machine: Machine) -> dict[Resource, int]:
     """Return how much more than now an operation makes a machine count for."""
     more: dict[Resource, int] = {}

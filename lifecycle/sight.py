@@ -25,6 +25,8 @@ from maintenance import notices
 from maintenance.notices import Closure
 
 _ANY = UUID(int=0)
+_OF_SOME = frozenset({RefusalCode.STATE, RefusalCode.QUOTA})
+"""What refuses some operations and not others, so that each has its own reason."""
 _RIGHT_WORDS = {
     Right.SEE: gettext_lazy("helpdesk: see its state"),
     Right.VIEW: gettext_lazy("viewer: see its state and screen"),
@@ -146,9 +148,9 @@ class Sight:
 
     @property
     def obstacle(self) -> Refusal | None:
-        """What stands in the way of most operations, whatever the state: the right, the host, another operation."""
+        """What stands in the way of most operations: the right, the host, another operation, not a state or a quota."""
         found = [button.refusal for button in self.buttons if button.refusal]
-        return next((refusal for refusal in found if refusal.code is not RefusalCode.STATE), None)
+        return next((refusal for refusal in found if refusal.code not in _OF_SOME), None)
 
     def button(self, kind: Kind, given: Mapping[str, object] | None = None) -> Button:
         """Return one operation, asked with these parameters, and why it is not possible now."""

@@ -17,6 +17,7 @@ from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from machines.quotas import RESOURCE_WORDS
 from machines.refusals import EITHER
 from machines.table_json import as_json
 from people.models import Role
@@ -93,6 +94,11 @@ def _words() -> dict[str, Any]:
         "ask_for_right": _("Ask for it"),
         "roles": {role.value: str(role.label) for role in Role},
         "asked": _("%(name)s wants to be %(role)s of %(machine)s."),
+        "asked_room": _(
+            "%(name)s asks to raise the quota of %(whose)s (%(resource)s: %(wanted)s): it has no room for %(machine)s."
+        ),
+        "resources": {resource.value: str(label) for resource, label in RESOURCE_WORDS.items()},
+        "raise_to": _("Raise to %(wanted)s"),
         "grant_hour": _("Grant for 1 hour"),
         "decline": _("Decline"),
         "selected": _("%(n)s selected"),

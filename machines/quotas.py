@@ -127,6 +127,13 @@ def limit_of(quota: Quota, resource: Resource) -> int | None:
     return limit
 
 
+def set_limit(quota: Quota, resource: Resource, limit: int) -> None:
+    """Have a quota allow so much (memory in bytes, rounded up to whole MiB)."""
+    field = "memory_mib" if resource is Resource.MEMORY else resource.value
+    setattr(quota, field, -(-limit // MIB) if resource is Resource.MEMORY else limit)
+    quota.save(update_fields=[field])
+
+
 def uses_of(holder: Holder | None) -> list[Use]:
     """Return how much of its quota a person or project uses: only what is limited, nothing without a quota."""
     quota = holder.quotas.first() if holder else None

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from machines.models import GrantRole
 from machines.operation_table import TABLE
+from machines.quotas import RESOURCE_WORDS, Resource
 
 Words = str | Promise
 
@@ -84,21 +85,31 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             "right_asked",
-            _("Somebody asks you for a right over a machine"),
+            _("Somebody asks you for a right over a machine, or to raise a quota"),
             "info",
             page=True,
             mail=True,
-            sentences={"open": _("%(by)s wants to be %(role)s of %(machine)s.")},
+            sentences={
+                "open": _("%(by)s wants to be %(role)s of %(machine)s."),
+                "room_open": _(
+                    "%(by)s asks to raise the quota of %(whose)s (%(resource)s: %(wanted)s): "
+                    "it has no room for %(machine)s."
+                ),
+            },
         ),
         Kind(
             "right_answered",
-            _("Your ask for a right over a machine was answered"),
+            _("Your ask for a right over a machine, or for room in a quota, was answered"),
             "info",
             page=True,
             mail=True,
             sentences={
                 "granted": _("%(by)s made you %(role)s of %(machine)s."),
                 "declined": _("%(by)s declined: you do not become %(role)s of %(machine)s."),
+                "room_granted": _(
+                    "%(by)s raised the quota of %(whose)s (%(resource)s: %(wanted)s): there is room for %(machine)s."
+                ),
+                "room_declined": _("%(by)s declined to raise the quota of %(whose)s to have room for %(machine)s."),
             },
         ),
         Kind(
@@ -124,10 +135,14 @@ def sentence(kind_name: str, parameters: Mapping[str, Any], machine: str) -> str
     if template is None:
         return str(machine)
     operation, role = parameters.get("operation", ""), parameters.get("role", "")
+    resource = parameters.get("resource", "")
     values = {
         "machine": machine,
         "by": parameters.get("by", ""),
         "operation": TABLE[operation].label if operation in TABLE else operation,
         "role": GrantRole(role).label if role in GrantRole.values else role,
+        "whose": parameters.get("whose", ""),
+        "resource": RESOURCE_WORDS[Resource(resource)] if resource in set(Resource) else resource,
+        "wanted": parameters.get("wanted", ""),
     }
     return " ".join(part for part in (str(template) % values, str(parameters.get("message", ""))) if part)

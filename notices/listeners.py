@@ -82,8 +82,12 @@ def on_shared(grant: Grant, user_ids: Collection[int], **_: Any) -> None:
 
 @receiver(ask_moved)
 def on_ask_moved(ask: Ask, user_ids: Collection[int], **_: Any) -> None:
-    """Tell the owners that somebody asks for a right, and who asked what they answered."""
-    about: dict[str, Any] = {"machine": ask.machine, "parameters": {"how": ask.status, "role": ask.role}}
+    """Tell the owners, or administrators, that somebody asks, and who asked what they answered."""
+    facts = {"how": ask.status, "role": ask.role}
+    if ask.resource:
+        room = {"whose": ask.whose, "resource": ask.resource, "wanted": ask.wanted_words}
+        facts = {"how": f"room_{ask.status}", **room}
+    about: dict[str, Any] = {"machine": ask.machine, "parameters": facts}
     if ask.status == AskStatus.OPEN:
         about["parameters"]["by"] = ask.asked_by.get_username()
         key = f"ask:{ask.pk}:{ask.created_at.isoformat()}"

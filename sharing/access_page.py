@@ -56,7 +56,7 @@ def _for_owners(person: User, machine: Machine) -> dict[str, Any]:
     projects = (
         Project.objects.all() if is_administrator(person) else Project.objects.filter(pk__in=own_projects(person))
     )
-    asks = Ask.objects.filter(machine=machine, status=AskStatus.OPEN).select_related("asked_by")
+    asks = Ask.objects.filter(machine=machine, status=AskStatus.OPEN, resource="").select_related("asked_by")
     return {
         "grants": grants_of(machine),
         "links": ShareLink.objects.filter(machine=machine).select_related("made_by"),
@@ -67,6 +67,6 @@ def _for_owners(person: User, machine: Machine) -> dict[str, Any]:
 
 def _for_others(person: User, seen: Sight) -> Mapping[str, Any]:
     own = Grant.objects.living().filter(machine=seen.machine, user=person, expires_at__isnull=False)
-    asked = Ask.objects.filter(machine=seen.machine, asked_by=person, status=AskStatus.OPEN).first()
+    asked = Ask.objects.filter(machine=seen.machine, asked_by=person, status=AskStatus.OPEN, resource="").first()
     wanted = [(role, words) for role, words in Role.choices if ROLE_RIGHT[role] > seen.right]
     return {"own": own.order_by("-expires_at").first(), "asked": asked, "wanted": wanted}

@@ -1,4 +1,4 @@
-"""Asks for rights in the admin, read-only; and for its page of people, what becomes of their machines when they go."""
+"""Asks in the admin, read-only; and for its page of people, what becomes of their machines when they go."""
 
 from __future__ import annotations
 
@@ -24,8 +24,19 @@ from sharing.models import Ask
 class AskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in its stubs
     """Who asked for what, and who answered it how."""
 
-    list_display = ("machine", "asked_by", "role", "status", "note", "created_at", "answered_by", "answered_at")
-    list_filter = ("status", "role", "created_at", "machine__host")
+    list_display = (
+        "machine",
+        "asked_by",
+        "role",
+        "resource",
+        "wanted",
+        "status",
+        "note",
+        "created_at",
+        "answered_by",
+        "answered_at",
+    )
+    list_filter = ("status", "role", "resource", "created_at", "machine__host")
     list_select_related = ("machine", "asked_by", "answered_by")
     list_per_page = 50
     search_fields = ("machine__name", "asked_by__username", "answered_by__username", "note")

@@ -1,4 +1,4 @@
-"""Asking for a right from a machine's page, and the page on which asks are answered."""
+"""Asking for a right or for room in a quota from a machine's page, and the page on which asks are answered."""
 
 from __future__ import annotations
 
@@ -37,10 +37,13 @@ def asks(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def ask(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """Ask the owners of a machine for a right."""
-    machine = machine_or_404(request.user, uuid)
+    """Ask the owners of a machine for a right, or administrators for room for it in its owner's quota."""
+    machine, by, note = machine_or_404(request.user, uuid), user_of(request), request.POST.get("note", "")
     try:
-        asking.ask(machine, user_of(request), role_of(request.POST.get("role", "")), request.POST.get("note", ""))
+        if "quota" in request.POST:
+            asking.ask_room(machine, by, note)
+        else:
+            asking.ask(machine, by, role_of(request.POST.get("role", "")), note)
         messages.success(request, _("Asked. Whoever can grant it is told at once; you are told of the answer."))
     except Refused as refused:
         messages.error(request, refused.sentence)

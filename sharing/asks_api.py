@@ -1,4 +1,4 @@
-"""API: asking for a right over a machine, and answering."""
+"""API: asking for a right over a machine or for room for it in its quota, and answering."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from ninja import Field, Router, Schema, Status
 from pydantic import ConfigDict
 
 from lifecycle.page_requests import user_of
 from machines.access import machine_or_404
+from machines.parameters import bad
+from machines.quotas import Resource
 from people.models import Role
 from sharing import asks
 from sharing.api import Id
@@ -24,14 +27,23 @@ SHOWN = 200
 MOST_SECONDS = 366 * 86_400
 
 
+class WantedOut(Schema):
+    """Which limit of whose quota is to become what (memory in bytes)."""
+
+    resource: Resource
+    wanted: int
+    whose: str
+
+
 class AskOut(Schema):
-    """An ask for a right. `expires_at`: until when it was granted, null for until it is revoked."""
+    """An ask for a right (`role`) or for room (`quota`). `expires_at`: until when it was granted, null for no end."""
 
     id: int
     machine: UUID
     machine_name: str
     asked_by: str
-    role: Role
+    role: Role | None
+    quota: WantedOut | None
     note: str
     status: AskStatus
     created_at: datetime
@@ -48,11 +60,12 @@ class AsksOut(Schema):
 
 
 class AskIn(Schema):
-    """Which right, and why."""
+    """Which right, or `quota` for room for the machine in its owner's quota; and why."""
 
     model_config = ConfigDict(extra="forbid")
 
-    role: Role
+    role: Role | None = None
+    quota: bool = False
     note: Annotated[str, Field(max_length=LONGEST_NOTE)] = ""
 
 
@@ -75,16 +88,23 @@ def list_asks(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-@router.post("/machines/{uuid}/asks", response={201: AskOut}, summary="Ask for a right over a machine")
+@router.post(
+    "/machines/{uuid}/asks", response={201: AskOut}, summary="Ask for a right over a machine, or for room in its quota"
+)
 def ask_for_right(request: HttpRequest, uuid: UUID, payload: AskIn) -> Status[dict[str, Any]]:
-    """Ask the owners of a machine that you see; they are told at once. Asking again changes what you ask."""
-    machine = machine_or_404(request.user, uuid)
-    return Status(201, asks.ask_payload(asks.ask(machine, user_of(request), payload.role, payload.note)))
+    """Ask the owners of a machine, or administrators for its quota; they are told at once. Asking again changes it."""
+    machine, by = machine_or_404(request.user, uuid), user_of(request)
+    if (payload.role is None) != payload.quota:
+        raise bad("role", _("Ask for a role, or for the quota."))
+    row = (
+        asks.ask(machine, by, payload.role, payload.note) if payload.role else asks.ask_room(machine, by, payload.note)
+    )
+    return Status(201, asks.ask_payload(row))
 
 
 @router.post("/asks/{ask_id}/answer", response=AskOut, summary="Grant or decline an ask")
 def answer(request: HttpRequest, ask_id: Id, payload: AnswerIn) -> dict[str, Any]:
-    """Answer an ask for a right over a machine that you own."""
+    """Answer an ask for a right over a machine that you own; administrators, for a quota."""
     found, by = asks.to_answer_or_404(request.user, ask_id), user_of(request)
     ends = payload.expires_at
     if payload.for_seconds:

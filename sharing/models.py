@@ -1,4 +1,4 @@
-"""Asks: somebody wants a right over a machine, and those who own it are asked for it."""
+"""Asks: somebody wants a right over a machine and asks its owners, or room in a quota and asks administrators."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from machines.models import Grant, Machine
+from machines.quotas import RESOURCE_WORDS, Resource, amount_words
 from people.models import Role
 
 LONGEST_NOTE = 300
@@ -27,10 +28,11 @@ class AskStatus(models.TextChoices):
 
 
 class Ask(models.Model):
-    """Somebody asks the owners of a machine for a right over it.
+    """Somebody asks the owners of a machine for a right over it, or administrators for room for it in its quota.
 
-    open -> granted | declined, by an owner or administrator
+    open -> granted | declined, by an owner or administrator; for a quota by an administrator
     open -> withdrawn, by who asked
+    An ask for a right has a `role`; one for room has a `resource`, whose limit is to become `wanted` (memory in bytes).
     Moves only by compare-and-swap (`sharing.asks`), so that two owners who answer at once do not both do it.
     """
 
@@ -38,7 +40,15 @@ class Ask(models.Model):
     asked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="asks", verbose_name=_("asked by")
     )
-    role = models.CharField(_("role"), max_length=8, choices=Role.choices)
+    role = models.CharField(_("role"), max_length=8, choices=Role.choices, blank=True)
+    resource = models.CharField(
+        _("of the quota"),
+        max_length=9,
+        choices=[(resource.value, words) for resource, words in RESOURCE_WORDS.items()],
+        blank=True,
+    )
+    wanted = models.PositiveBigIntegerField(_("wanted limit"), null=True, blank=True)
+    whose = models.CharField(_("whose quota"), max_length=150, blank=True)
     note = models.CharField(_("note"), max_length=LONGEST_NOTE, blank=True)
     status = models.CharField(_("status"), max_length=9, choices=AskStatus.choices, default=AskStatus.OPEN)
     created_at = models.DateTimeField(_("asked"), default=timezone.now, editable=False)
@@ -59,13 +69,30 @@ class Ask(models.Model):
         verbose_name_plural = _("asks for rights")
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["machine", "asked_by"], condition=Q(status="open"), name="one_open_ask_for_each_machine"
+                fields=["machine", "asked_by"],
+                condition=Q(status="open", resource=""),
+                name="one_open_ask_for_each_machine",
+            ),
+            models.UniqueConstraint(
+                fields=["machine", "asked_by"],
+                condition=Q(status="open", role=""),
+                name="one_open_ask_for_room_for_each_machine",
+            ),
+            models.CheckConstraint(
+                condition=Q(role="", wanted__isnull=False) & ~Q(resource="")
+                | Q(resource="", wanted__isnull=True) & ~Q(role=""),
+                name="ask_for_a_right_or_for_room",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.asked_by}: {self.machine} {self.role}"
+        return f"{self.asked_by}: {self.machine} {self.role or self.resource}"
 
     def get_absolute_url(self) -> str:
         """Return where it is answered."""
-        return reverse("sharing:access", args=[self.machine_id])
+        return reverse("sharing:asks") if self.resource else reverse("sharing:access", args=[self.machine_id])
+
+    @property
+    def wanted_words(self) -> str:
+        """The limit that is wanted, with its unit; empty for a right."""
+        return amount_words(Resource(self.resource), self.wanted or 0) if self.resource else ""

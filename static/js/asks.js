@@ -1,4 +1,5 @@
-// Asks for rights, live on every page: whoever can grant one answers with a click. Who asked gets a notice (notices.js).
+// Asks for rights and for room in quotas, live on every page: whoever can grant one answers with a click. Who asked gets a
+// notice (notices.js).
 
 import { post } from "./ask.js";
 import { toast } from "./toasts.js";
@@ -19,14 +20,20 @@ async function answer(ask, body) {
   }
 }
 
+const wish = (ask) => {
+  const values = { name: ask.asked_by, machine: ask.machine_name };
+  if (!ask.quota) return say(words.asked, { ...values, role: words.roles[ask.role] });
+  const { resource, whose } = ask.quota;
+  return say(words.asked_room, { ...values, whose, resource: words.resources[resource], wanted: ask.wanted_words });
+};
+
 function askMe(ask) {
-  const values = { name: ask.asked_by, role: words.roles[ask.role], machine: ask.machine_name, note: ask.note };
-  const text = [say(words.asked, values), ask.note && `“${ask.note}”`].filter(Boolean).join("\n");
-  const buttons = [
-    { text: words.grant_hour, press: () => answer(ask, { grant: true, for_seconds: HOUR }) },
-    { text: words.decline, press: () => answer(ask, { grant: false }) },
-  ];
-  const link = { href: `/machines/${ask.machine}/access/`, text: words.details };
+  const text = [wish(ask), ask.note && `“${ask.note}”`].filter(Boolean).join("\n");
+  const yes = ask.quota
+    ? { text: say(words.raise_to, { wanted: ask.wanted_words }), press: () => answer(ask, { grant: true }) }
+    : { text: words.grant_hour, press: () => answer(ask, { grant: true, for_seconds: HOUR }) };
+  const buttons = [yes, { text: words.decline, press: () => answer(ask, { grant: false }) }];
+  const link = { href: ask.quota ? "/asks/" : `/machines/${ask.machine}/access/`, text: words.details };
   const notice = toast(text, { link, buttons });
   notice.dataset.askOf = ask.id;
   shown.set(ask.id, notice);

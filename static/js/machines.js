@@ -294,7 +294,7 @@ function drawReasons(place) {
   }
   const obstacle = refused
     .map(([, refusal]) => refusal)
-    .find((refusal) => refusal && refusal.code !== "state_conflict");
+    .find((refusal) => refusal && !["state_conflict", "quota_exceeded"].includes(refusal.code));
   const note = place.querySelector("[data-obstacle]");
   note.hidden = !["forbidden", "maintenance"].includes(obstacle?.code);
   note.textContent = obstacle?.sentence ?? "";

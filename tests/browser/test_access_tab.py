@@ -92,6 +92,47 @@ def test_an_ask_arrives_live_and_is_granted_by_one_click(stage: Stage, audience:
     expect(notice).to_have_count(0)
 
 
+@pytest.fixture
+def nothing_may_run(stage: Stage) -> Iterator[None]:
+    """The shelf's owner may not run one more machine than runs."""
+    code = (
+        "from hypervisor.states import ACTIVE_STATES\n"
+        "from people.models import Quota\n"
+        "owner = User.objects.get(username='owner')\n"
+        "running = Machine.objects.filter(owner=owner, state__in=ACTIVE_STATES).count()\n"
+        "Quota.objects.create(user=owner, running=running)"
+    )
+    stage.backstage.run(code)
+    yield
+    code = (
+        "from people.models import Quota\n"
+        "from sharing.models import Ask\n"
+        "Quota.objects.filter(user__username='owner').delete()\n"
+        "Ask.objects.filter(role='').delete()"
+    )
+    stage.backstage.run(code)
+
+
+@pytest.mark.usefixtures("nothing_may_run")
+def test_room_in_a_quota_is_asked_for_and_given_by_one_click(stage: Stage, audience: Audience) -> None:
+    admin = audience.page_of("admin", "/")
+    expect(shown(admin, stage.shelf)).to_be_visible()
+    owner = audience.page_of("owner", path_of(stage.shelf))
+    start = operation(owner, stage.shelf, "start")
+    expect(start).to_have_attribute("aria-disabled", "true")
+    owner.get_by_text("Why are some not possible now?").click()
+    expect(owner.locator('[data-why="start"]')).to_contain_text("Running at once would be")
+    owner.get_by_role("button", name="Ask an administrator for room").click()
+    expect(owner.get_by_text("You asked an administrator for room")).to_be_visible()
+
+    notice = admin.locator("[data-toast]").filter(has_text="owner asks to raise the quota of owner (Running at once:")
+    notice.get_by_role("button", name="Raise to").click()
+    expect(owner.locator("[data-toast]", has_text="there is room for shelf")).to_be_visible()
+    expect(start).not_to_have_attribute("aria-disabled", "true")
+    expect(owner.locator("[data-ask-room]")).to_have_count(0)
+    expect(notice).to_have_count(0)
+
+
 def test_a_right_that_is_taken_while_the_page_loads_is_noticed(stage: Stage, audience: Audience) -> None:
     page = audience.page_of("viewer")
     audience.expect_complaint("/picture/")  # the page may just be fetching the screen's picture

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from benchmarks.console_target import BULK, HELLO, TEXT, UPDATE_REQUEST
 from benchmarks.console_ways import FLOOR, Way, all_at_once, masked, read_banner
 
-CONNECTS, TRIPS, BULKS, CROWDS, SLOW_ROUNDS = 100, 8, 9, 5, 3
+CONNECTS, TRIPS, BULKS, CROWDS, SLOW_ROUNDS = 100, 40, 9, 5, 3
 TRIPS_A_ROUND = 220
 IDLE, CROWD = 50, 200
 SLOW_SECONDS = 3.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from consoles.proxy.endings import Ending
 
@@ -30,7 +30,8 @@ class Opcode(IntEnum):
     PONG = 0xA
 
 
-_OPCODES = frozenset(Opcode)
+_OPCODES = {opcode.value: opcode for opcode in Opcode}
+_WHOLE_BINARY = 0x80 | Opcode.BINARY
 _STREAMED = frozenset({Opcode.CONTINUATION, Opcode.BINARY})
 """Frames whose payload is handed on as it comes; the others are short."""
 
@@ -43,8 +44,7 @@ class FrameError(Exception):
         self.ending = ending
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A piece of a message's payload (BINARY), or one whole control frame (CLOSE, PING, PONG) or probe (TEXT)."""
 
     opcode: Opcode
@@ -113,7 +113,7 @@ class FrameReader:
             (length,) = struct.unpack_from(">Q", buffer, at + 2)
         if length > MAX_FRAME:
             raise FrameError(Ending.TOO_BIG)
-        self._opcode = Opcode(first & 0x0F)
+        self._opcode = _OPCODES[first & 0x0F]
         self._mask = buffer[at + size - 4 : at + size]
         self._left = length
         if self._opcode < Opcode.CLOSE:
@@ -121,6 +121,8 @@ class FrameReader:
         return size
 
     def _check(self, first: int, second: int, length: int) -> None:
+        if first == _WHOLE_BINARY and second & 0x80 and not self._in_message:
+            return  # nearly all are
         opcode, final = first & 0x0F, first & 0x80
         if opcode == Opcode.TEXT and not (final and length <= MAX_PROBE and not self._in_message):
             raise FrameError(Ending.NOT_BINARY)

@@ -89,7 +89,7 @@ class Pump:
         self._ending: Ending | None = None
         self._poll = select.poll()
         self._asked: dict[int, int] = {}
-        self._heard_at = time.monotonic()
+        self._now = self._heard_at = time.monotonic()
         self._ping_at = self._heard_at + PING_EVERY
 
     def run(self, early: bytes = b"") -> Ending:
@@ -121,6 +121,7 @@ class Pump:
     def _prepare(self) -> None:
         for side in (self._client, self._display):
             side.setblocking(False)
+        self._client_number, self._display_number = self._client.fileno(), self._display.fileno()
         self._poll.register(self._line.wake, _IN)
         if self._client.family == socket.AF_UNIX:
             return
@@ -133,11 +134,11 @@ class Pump:
 
     def _turn(self) -> None:
         """Wait for something to do, and do it."""
-        self._ask(self._client, self._client_events())
-        self._ask(self._display, self._display_events())
-        now = time.monotonic()
-        wait = min(self._ping_at, self._heard_at + SILENCE) - now
+        self._ask(self._client_number, self._client_events())
+        self._ask(self._display_number, self._display_events())
+        wait = min(self._ping_at, self._heard_at + SILENCE) - self._now
         ready = dict(self._poll.poll(max(0.0, wait) * 1000 + 1))
+        self._now = time.monotonic()
         if self._line.wake in ready:
             self._line.slept()
             self._woken()
@@ -145,11 +146,11 @@ class Pump:
                 return
         if self._waits_for_client():
             self._to_client()
-        if events := ready.get(self._display.fileno()):
+        if events := ready.get(self._display_number):
             self._display_ready(events)
-        if ready.get(self._client.fileno(), 0) & ~_OUT:
+        if ready.get(self._client_number, 0) & ~_OUT:
             self._client_ready()
-        self._tick(time.monotonic())
+        self._tick()
 
     def _woken(self) -> None:
         """Do what another thread wants of the session."""
@@ -173,9 +174,8 @@ class Pump:
     def _waits_for_client(self) -> bool:
         return self._picture_waits() or self._pong is not None or self._ping
 
-    def _ask(self, side: socket.socket, events: int) -> None:
+    def _ask(self, number: int, events: int) -> None:
         """Tell poll what is of interest; a side of none is left out, or its hang-up would wake us for ever."""
-        number = side.fileno()
         if self._asked.get(number, 0) == events:
             return
         if events:
@@ -248,7 +248,7 @@ class Pump:
     def _from_client(self, data: bytes) -> None:
         """Understand a client's bytes and hand on what may pass."""
         if data:
-            self._heard_at = time.monotonic()
+            self._heard_at = self._now
         for piece in self._frames.feed(data):
             if piece.opcode is Opcode.BINARY:
                 self._line.from_client += len(piece.payload)
@@ -301,7 +301,8 @@ class Pump:
             self._sluice.close()
             self._sluice = None
 
-    def _tick(self, now: float) -> None:
+    def _tick(self) -> None:
+        now = self._now
         if not self._websocket:  # TCP's keepalive finds the dead peers of those
             self._heard_at = now
         if now - self._heard_at >= SILENCE:

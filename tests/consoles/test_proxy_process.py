@@ -234,6 +234,8 @@ def test_a_restart_moves_consoles_to_the_next_process_without_a_gap(
 
     stopping = time.monotonic()
     proxy_process.process.terminate()
+    host, _, port = proxy_process.address.rpartition(":")
+    eventually(lambda: _bindable(host, int(port)), within=5)  # else the old one's answer is taken for the next one's
     (tmp_path / "next").mkdir()
     after = ProxyProcess.start(tmp_path / "next", redis_server.url, proxy_process.address)
     try:

@@ -1,4 +1,4 @@
-"""A host's storage pools, as far as the portal needs them: files of saved machines, and disks that are deleted."""
+"""A host's storage pools, as far as the portal needs them: files of saved machines, disks that are made and deleted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from lxml import etree
 from lxml.builder import E
 
 from hypervisor.calls import Calls
-from hypervisor.errors import VolumeInUse
+from hypervisor.disk_making import make
+from hypervisor.errors import VolumeInUse, VolumeNotFound
+from hypervisor.names import VolumeName
 from hypervisor.translation import DELETING_DISK, STORING
 
 
@@ -83,6 +85,32 @@ class Storage:
         with self._refreshed(pool) as found:
             if raw := _volume(found, name):
                 raw.delete(0)
+
+    def make_disk(self, name: VolumeName, capacity: int, image: VolumeName | None = None) -> str:
+        """Make a disk in a pool, empty or as an overlay of an image, and return its path (virStorageVolCreateXML).
+
+        The disk is a qcow2 file that grows as it is written. One of that name that is there already stays as it is.
+
+        Args:
+            name: where and how it is called.
+            capacity: bytes.
+            image: what it begins with, from any pool of the host: a volume in raw or qcow2 that must not change later.
+
+        Raises:
+            PoolNotFound: a pool is not there.
+            VolumeNotFound: the image is not there.
+            NotSupported: the image is larger than the disk, or is neither raw nor qcow2.
+            NoSpace: the pool is full.
+        """
+        below = None
+        if image:
+            with self._refreshed(image.pool) as pool:
+                below = _volume(pool, image.volume)
+                if below is None:
+                    raise VolumeNotFound("The image that this disk begins with is not in the host's storage.")
+        with self._refreshed(name.pool) as pool:
+            volume = _volume(pool, name.volume) or make(pool, name.volume, capacity, below)
+            return str(volume.path())
 
     def delete_disk(self, path: str) -> None:
         """Delete the volume of this path, in whichever active pool it is (virStorageVolLookupByPath).

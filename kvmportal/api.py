@@ -42,6 +42,7 @@ ROUTERS = (
     "sharing.api",
     "sharing.asks_api",
     "sharing.projects_api",
+    "making.api",
     "assist.api",
 )
 for module in ROUTERS:

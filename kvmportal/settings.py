@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "lifecycle",
     "consoles",
     "sharing",
+    "making",
     "assist",
     "notices",
     "fleet",

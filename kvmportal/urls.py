@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("lifecycle.urls")),
     path("", include("consoles.urls")),
     path("", include("sharing.urls")),
+    path("", include("making.urls")),
     path("", include("assist.urls")),
     path("", include("people.urls")),
     path("", include("notices.urls")),

@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 from hypervisor import definition
 from hypervisor.connection import Connection
 from hypervisor.errors import DomainInWrongState, HostUnreachable, HypervisorError
+from lifecycle import new_disks
 from lifecycle.calling import LOST, called
 from lifecycle.connections import Purpose, connection_of, domain_of
 from lifecycle.disks import disk_choices
@@ -86,14 +87,16 @@ def _known_again() -> DomainInWrongState:
 
 def _define(connection: Connection, operation: Operation) -> None:
     try:
-        connection.define(_xml(operation))
+        with new_disks.made(connection, operation.machine, _xml(operation)) as xml:
+            connection.define(xml)
     except HypervisorError as error:
         raise _kept(error, operation) from error
 
 
 def _create_transient(connection: Connection, operation: Operation) -> None:
     try:
-        connection.create_transient(_xml(operation))
+        with new_disks.made(connection, operation.machine, _xml(operation)) as xml:
+            connection.create_transient(xml)
     except HypervisorError as error:
         raise _kept(error, operation) from error
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -13,6 +14,7 @@ from hypervisor import definition
 from hypervisor.errors import BadDefinition
 from hypervisor.states import State
 from lifecycle.disks import disk_choices
+from lifecycle.models import OPEN, Operation
 from lifecycle.saved_files import restorable
 from machines.access import right_over
 from machines.models import Host, Machine
@@ -72,12 +74,14 @@ def identity_of(xml: str) -> tuple[UUID | None, str]:
 
 
 def demand_free_name(name: str, host: Host, by: User, besides: UUID | None = None) -> None:
-    """See to it that no other machine on this host has this name, as far as the portal knows.
+    """See to it that no other machine on this host has this name, or is just being made with it, as far as is known.
 
     Raises:
         Refused: `name_taken`; it says which machine has it to those who may see it.
     """
-    for other in Machine.objects.filter(host=host, name=name).exclude(state=State.UNDEFINED):
+    being_made = Operation.objects.filter(status__in=OPEN).values("machine")
+    there = ~Q(state=State.UNDEFINED) | Q(pk__in=being_made)
+    for other in Machine.objects.filter(there, host=host, name=name):
         if other.uuid == besides:
             continue
         details = {"machine": str(other.uuid)} if right_over(by, other) else {}

@@ -175,6 +175,31 @@ class SavedFile(models.Model):
         return self.complete and self.machine.runs == self.runs
 
 
+class NewDisk(models.Model):
+    """A disk that is made when its machine is defined, since the definition names it by pool and volume.
+
+    Gone when it is made: from then on the definition names its file.
+    """
+
+    machine = models.ForeignKey(Machine, models.CASCADE, related_name="new_disks", verbose_name=_("machine"))
+    pool = models.CharField(_("storage pool"), max_length=80)
+    volume = models.CharField(_("volume"), max_length=255)
+    capacity_bytes = models.PositiveBigIntegerField(_("capacity"))
+    image_pool = models.CharField(_("storage pool of the image"), max_length=80, blank=True)
+    image = models.CharField(_("image"), max_length=255, blank=True)
+    """The volume that it begins with; empty for an empty disk."""
+
+    class Meta:
+        verbose_name = _("new disk")
+        verbose_name_plural = _("new disks")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["machine", "pool", "volume"], name="one_new_disk_for_each_volume"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.machine}: {self.volume}"
+
+
 class HostTest(models.Model):
     """One test of the connection to a host, asked for by an administrator.
 

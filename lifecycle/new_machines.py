@@ -1,4 +1,4 @@
-"""Machines that administrators make from XML: a row first, then its define or create, both or none."""
+"""Machines that are made from XML: a row first, then its define or create, both or none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypervisor import definition
 from hypervisor.states import State
 from lifecycle import operations
 from lifecycle.definitions import demand_free_name, identity_of
-from lifecycle.models import Operation
+from lifecycle.models import NewDisk, Operation
 from machines import mirror
 from machines.models import Host, Machine
 from machines.parameters import bad
@@ -64,6 +64,30 @@ def ask_for(
             _demand_unknown(uuid)
             raise
         return operations.request(machine, "create" if start else "define", by=by, parameters=parameters)
+
+
+def with_new_disk(by: User, host: Host, xml: str, holder: User | Project, disk: NewDisk) -> Operation:
+    """Make the row of a machine that is to get a new disk, and ask for its define, which makes the disk first.
+
+    When that fails, the row stays undefined: its owner can define it again, and what is missing is made then.
+
+    Args:
+        by: who asks, an owner of it by way of the project, or an administrator.
+        host: where.
+        xml: its definition, with UUID and name, which names the disk by pool and volume.
+        holder: who is to own it.
+        disk: the disk, not yet saved; of no machine yet.
+
+    Raises:
+        Refused: the name is taken, the quota has no room, the host does not answer, or `by` has no right to it.
+    """
+    uuid, name = identity_of(xml)
+    with transaction.atomic():
+        Host.objects.select_for_update().get(pk=host.pk)  # of two with one name, the second hears of the first
+        demand_free_name(name, host, by)
+        disk.machine = mirror.expect(host, uuid or uuid4(), name, definition.parse(xml), owner=holder)
+        disk.save()
+        return operations.request(disk.machine, "define", by=by, parameters={})
 
 
 def _host(name: str) -> Host:

@@ -109,6 +109,13 @@ def ask(user_ids: Iterable[int], payload: Mapping[str, Any]) -> None:
         _after_commit(user_group(user_id), {"type": "push.text", "text": text})
 
 
+def machine_requests(user_ids: Iterable[int]) -> None:
+    """Tell these users' pages that a request for a machine was made or answered; who may see it looks again."""
+    text = encoded({"type": "requests"})
+    for user_id in user_ids:
+        _after_commit(user_group(user_id), {"type": "push.text", "text": text})
+
+
 def assist(machine_uuid: UUID, user_ids: Iterable[int], message: Mapping[str, Any]) -> None:
     """Tell that help with a machine began or moved: who watches it, whom it concerns, and those who see everything."""
     text = encoded({"type": "assist", **message})

@@ -113,6 +113,29 @@ KINDS: dict[str, Kind] = {
             },
         ),
         Kind(
+            "machine_asked",
+            _("Somebody asks you for a machine"),
+            "info",
+            page=True,
+            mail=True,
+            sentences={
+                "open": _("%(by)s asks for a machine: %(name)s."),
+                "open_project": _("%(by)s asks for a machine for %(whose)s: %(name)s."),
+            },
+        ),
+        Kind(
+            "machine_answered",
+            _("Your request for a machine was answered"),
+            "info",
+            page=True,
+            mail=True,
+            sentences={
+                "granted": _("%(by)s granted the machine %(name)s. It is being made."),
+                "changed": _("%(by)s granted the machine %(name)s, but not as you asked. It is being made."),
+                "declined": _("%(by)s declined your request for the machine %(name)s."),
+            },
+        ),
+        Kind(
             "help_asked",
             _("Somebody asks for help with a machine"),
             "info",
@@ -141,6 +164,7 @@ def sentence(kind_name: str, parameters: Mapping[str, Any], machine: str) -> str
         "by": parameters.get("by", ""),
         "operation": TABLE[operation].label if operation in TABLE else operation,
         "role": GrantRole(role).label if role in GrantRole.values else role,
+        "name": parameters.get("name", ""),
         "whose": parameters.get("whose", ""),
         "resource": RESOURCE_WORDS[Resource(resource)] if resource in set(Resource) else resource,
         "wanted": parameters.get("wanted", ""),

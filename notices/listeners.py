@@ -20,6 +20,8 @@ from lifecycle.signals import operation_ended
 from machines.access import Right, people_who_see, rights_of_holders
 from machines.models import Grant, Machine
 from machines.signals import handed, machine_changed, shared
+from making.models import MachineRequest, RequestStatus
+from making.signals import request_moved
 from notices.telling import tell
 from people.roles import HELPDESK_GROUP
 from sharing.models import Ask, AskStatus
@@ -96,6 +98,20 @@ def on_ask_moved(ask: Ask, user_ids: Collection[int], **_: Any) -> None:
         about["parameters"]["by"] = ask.answered_by.get_username()
         url = ask.machine.get_absolute_url()
         tell("right_answered", [ask.asked_by_id], key=f"ask:{ask.pk}:answered", url=url, **about)
+
+
+@receiver(request_moved)
+def on_request_moved(row: MachineRequest, user_ids: Collection[int], **_: Any) -> None:
+    """Tell who may grant it that somebody asks for a machine, and who asked what they answered."""
+    facts = {"name": row.name, "whose": row.whose, "message": row.answer}
+    url = row.get_absolute_url()
+    if row.status == RequestStatus.OPEN:
+        how = {"how": "open_project" if row.project_id else "open", "by": row.asked_by.get_username()}
+        tell("machine_asked", user_ids, key=f"request:{row.pk}", url=url, parameters=facts | how)
+    elif row.answered_by and row.status != RequestStatus.WITHDRAWN and row.answered_by != row.asked_by:
+        how = {"how": "changed" if row.asked else row.status, "by": row.answered_by.get_username()}
+        key = f"request:{row.pk}:answered"
+        tell("machine_answered", [row.asked_by_id], key=key, url=url, parameters=facts | how)
 
 
 @receiver(handed)

@@ -1,5 +1,5 @@
 // Asks for rights and for room in quotas, live on every page: whoever can grant one answers with a click. Who asked gets a
-// notice (notices.js).
+// notice (notices.js). Pages of requests for machines are drawn again here, too.
 
 import { post } from "./ask.js";
 import { toast } from "./toasts.js";
@@ -48,11 +48,16 @@ async function refresh() {
   if (fresh) page.replaceChildren(...document.adoptNode(fresh).childNodes);
 }
 
+function later() {
+  if (!document.querySelector("[data-asks-page]")) return;
+  clearTimeout(timer);
+  timer = setTimeout(refresh, LATER_MS);
+}
+
 updates.addEventListener("ask", ({ detail: ask }) => {
   shown.get(ask.id)?.remove();
   shown.delete(ask.id);
   if (ask.asked_by !== me && ask.status === "open") askMe(ask);
-  if (!document.querySelector("[data-asks-page]")) return;
-  clearTimeout(timer);
-  timer = setTimeout(refresh, LATER_MS);
+  later();
 });
+updates.addEventListener("requests", later);

@@ -2,7 +2,8 @@
 //
 // Events (with `detail`): machine, operation, host, picture, rights, access (somebody's to a machine changed), ask (for a
 // right), listing, missing, consoles (who is at a machine's), console (what happened to one of mine), assist (help
-// began or moved), chat (a message of one of mine), notices (look at mine again), maintenance (what is announced), fleet
+// began or moved), chat (a message of one of mine), notices (look at mine again), requests (for
+// machines: look again), maintenance (what is announced), fleet
 // (something that administrators see together); and back: open again after a loss.
 
 import { words } from "./words.js";
@@ -187,6 +188,8 @@ class Updates extends EventTarget {
         return this.#tell("listing", message.changed ?? "machines");
       case "notices":
         return this.#tell("notices");
+      case "requests":
+        return this.#tell("requests");
       case "maintenance":
         return this.#tell("maintenance", message);
       case "fleet":

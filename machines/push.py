@@ -109,7 +109,7 @@ def ask(user_ids: Iterable[int], payload: Mapping[str, Any]) -> None:
         _after_commit(user_group(user_id), {"type": "push.text", "text": text})
 
 
-def machine_requests(user_ids: Iterable[int]) -> None:
+def requests(user_ids: Iterable[int]) -> None:
     """Tell these users' pages that a request for a machine was made or answered; who may see it looks again."""
     text = encoded({"type": "requests"})
     for user_id in user_ids:

@@ -226,5 +226,5 @@ def _tell(row: MachineRequest) -> None:
     owners = Membership.objects.filter(project=row.project_id, role=Role.OWNER, user__is_active=True)
     asked = set(owners.values_list("user", flat=True)) if row.project_id else set()
     asked = asked or administrators()
-    push.machine_requests({*asked, *administrators(), row.asked_by_id})
+    push.requests({*asked, *administrators(), row.asked_by_id})
     transaction.on_commit(partial(request_moved.send_robust, MachineRequest, row=row, user_ids=asked))

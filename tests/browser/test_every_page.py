@@ -31,7 +31,7 @@ def pages_of(role: str, stage: Stage, operation_page: str) -> list[str]:
     """The pages that this role can open."""
     paths = ["/", "/?q=nothing+is+called+so", "/?state=running&sort=-since", "/operations/", "/notices/", "/profile/"]
     paths += ["/profile/logins/", "/profile/second-factor/"]
-    paths += ["/asks/", "/projects/", "/help/"]
+    paths += ["/asks/", "/requests/", "/requests/new/", "/projects/", "/help/"]
     if role == "stranger":
         return paths
     paths += [path_of(stage.office), path_of(stage.office, "history/"), path_of(stage.office, "access/")]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from demo.libvirtd import LibvirtFailed, PrivateLibvirtd
 from hypervisor.connection import Connection
-from hypervisor.errors import HypervisorError, PoolNotFound, VolumeInUse, VolumeNotFound
+from hypervisor.errors import HypervisorError, NotSupported, PoolNotFound, VolumeInUse, VolumeNotFound
+from hypervisor.names import VolumeName
 from hypervisor.storage import Storage
 
 
@@ -119,6 +123,59 @@ def test_a_pool_whose_directory_has_gone_says_so_until_it_is_made_again(
     assert "storage" in caught.value.sentence
     storage.ensure_pool(name, str(place))
     assert storage.volumes(name) == []
+
+
+def qemu_img(path: Path) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(run("info", "--output=json", str(path)))
+    return said
+
+
+def run(*command: str) -> str:
+    return subprocess.run(["qemu-img", *command], check=True, capture_output=True, text=True).stdout
+
+
+def test_a_disk_is_made_once_empty_or_on_an_image(storage: Storage, name: str, tmp_path: Path) -> None:
+    storage.ensure_pool(name, str(tmp_path))
+    empty = Path(storage.make_disk(VolumeName(name, "empty <&>.qcow2"), 3 * 2**20))
+    found = qemu_img(empty)
+    assert (found["format"], found["virtual-size"], "backing-filename" in found) == ("qcow2", 3 * 2**20, False)
+    inode = empty.stat().st_ino
+    assert Path(storage.make_disk(VolumeName(name, "empty <&>.qcow2"), 5 * 2**20)) == empty
+    assert (empty.stat().st_ino, qemu_img(empty)["virtual-size"]) == (inode, 3 * 2**20)
+
+    (tmp_path / "image.raw").write_bytes(b"image" + bytes(2**20 - 5))
+    run("create", "-f", "qcow2", str(tmp_path / "image.qcow2"), "1M")
+    for image in ("raw", "qcow2"):
+        path = storage.make_disk(VolumeName(name, f"on-{image}"), 2**21, VolumeName(name, f"image.{image}"))
+        found = qemu_img(Path(path))
+        assert found["virtual-size"] == 2**21
+        assert (found["backing-filename"], found["backing-filename-format"]) == (
+            str(tmp_path / f"image.{image}"),
+            image,
+        )
+    run("convert", "-O", "raw", str(tmp_path / "on-raw"), str(tmp_path / "whole"))
+    assert (tmp_path / "whole").read_bytes()[:5] == b"image"
+    with pytest.raises(VolumeInUse):
+        storage.delete_disk(str(tmp_path / "image.raw"))
+
+
+def test_a_disk_that_cannot_be_made_leaves_nothing(storage: Storage, name: str, tmp_path: Path) -> None:
+    storage.ensure_pool(name, str(tmp_path))
+    (tmp_path / "image").write_bytes(bytes(2**20))
+    run("create", "-f", "vmdk", str(tmp_path / "foreign"), "1M")
+    wanted = VolumeName(name, "new")
+    for image, error, words in (
+        (VolumeName(name, "image"), NotSupported, "larger than the disk"),
+        (VolumeName(name, "foreign"), NotSupported, "in a format"),
+        (VolumeName(name, "nothing"), VolumeNotFound, "image"),
+        (VolumeName("nowhere", "image"), PoolNotFound, "storage pool"),
+    ):
+        with pytest.raises(error) as caught:
+            storage.make_disk(wanted, 2**19 if image.volume == "image" else 2**21, image)
+        assert words in caught.value.sentence
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(PoolNotFound):
+        storage.make_disk(VolumeName("nowhere", "new"), 2**20)
 
 
 def test_a_disk_is_deleted_where_a_pool_has_it_and_refused_elsewhere(

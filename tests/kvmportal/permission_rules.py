@@ -95,6 +95,7 @@ def of_helpers(**rest: Any) -> Rule:
 
 
 IN_PROJECT = frozenset({"project viewer", "project operator", "project owner", "admin"})
+TEMPLATE = "Small"  # of a test's template
 SECRET = "the secret of a link"  # of a test's link
 
 
@@ -102,6 +103,14 @@ def in_project(method: str, **rest: Any) -> list[Rule]:
     """Return the rules of what a project's owners decide: its other members may know of it."""
     deciders = frozenset({"project owner", "admin"})
     return [Rule(method, only=deciders, known_to=IN_PROJECT, **rest)]
+
+
+def of_request(method: str, *more: str, **rest: Any) -> list[Rule]:
+    """Return the rules of a request for a machine, which the project's viewer asked: others are told of no such thing.
+
+    Its owners answer it.
+    """
+    return [Rule(method, only=frozenset({"project owner", "admin", *more}), denied=404, **rest)]
 
 
 LISTED = [Rule("GET")]
@@ -194,6 +203,13 @@ RULES: Mapping[str, list[Rule]] = {
     "sharing:project": [Rule("GET", only=IN_PROJECT, denied=404)],
     "sharing:set_member": [*in_project("POST")],
     "sharing:remove_member": [*in_project("POST")],
+    "making:requests": LISTED,
+    "making:new": [Rule("GET"), Rule("POST", body={"name": "new", "template": TEMPLATE})],
+    "making:room": LISTED,
+    "making:request": [*of_request("GET", "project viewer")],
+    "making:grant": [*of_request("POST", body={"name": "wanted"})],
+    "making:decline": [*of_request("POST")],
+    "making:withdraw": [Rule("POST", only=frozenset({"project viewer"}), denied=404)],
     "assist:queue": LISTED,
     "assist:assist": [of_help("GET")],
     "assist:picture": [of_help("GET")],
@@ -243,6 +259,12 @@ RULES: Mapping[str, list[Rule]] = {
     "api:project": [Rule("GET", only=IN_PROJECT, denied=404)],
     "api:set_member": [*in_project("POST", body={"user": "stranger", "role": "viewer"})],
     "api:remove_member": [*in_project("POST")],
+    "api:list_templates": LISTED,
+    "api:list_requests": LISTED,
+    "api:ask_for_machine": [Rule("POST", body={"name": "new", "template": TEMPLATE})],
+    "api:look_at_request": [*of_request("GET", "project viewer")],
+    "api:answer_request": [*of_request("POST", body={"grant": True}), *of_request("POST", body={"grant": False})],
+    "api:withdraw_request": [Rule("POST", only=frozenset({"project viewer"}), denied=404)],
     "api:list_assists": LISTED,
     "api:get_assist": [of_help("GET")],
     "api:get_picture": [of_help("GET")],

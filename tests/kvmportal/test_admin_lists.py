@@ -27,6 +27,7 @@ from hypervisor.states import State
 from lifecycle.models import Bulk, HostTest, Operation, SavedFile, Status
 from machines.models import Grant, Host, Machine, ShareLink
 from maintenance.models import Maintenance
+from making.models import MachineRequest, MachineTemplate
 from people.models import ApiToken, Membership, Project, Quota, Role
 from sharing.models import Ask
 from tests.cast import ClientOf
@@ -88,6 +89,26 @@ def _ask(number: int) -> Ask:
     return Ask.objects.create(machine=_machine(number), asked_by=_person(number), role=Role.VIEWER)
 
 
+def _template(number: int) -> MachineTemplate:
+    template = MachineTemplate.objects.create(name=f"template {number} {uuid.uuid4()}", host=_host(number))
+    template.projects.add(_project(number))
+    return template
+
+
+def _request(number: int) -> MachineRequest:
+    return MachineRequest.objects.create(
+        asked_by=_person(number),
+        project=_project(number),
+        template=_template(number),
+        machine=_machine(number),
+        answered_by=_person(number),
+        name=f"m{number}",
+        vcpus=1,
+        memory_mib=1,
+        disk_gib=1,
+    )
+
+
 def _assist(number: int) -> Assist:
     machine = _machine(number)
     return Assist.objects.create(
@@ -128,6 +149,8 @@ def _quota(number: int) -> Quota:
 
 MAKERS: dict[type[Model], Callable[[int], Model]] = {
     Ask: _ask,
+    MachineTemplate: _template,
+    MachineRequest: _request,
     Assist: _assist,
     Authenticator: lambda number: Authenticator.objects.create(user=_person(number), type="totp", data={}),
     Batch: _batch,

@@ -29,6 +29,7 @@ SOURCES = [
         "notices",
         "sharing",
         "assist",
+        "making",
     )
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]

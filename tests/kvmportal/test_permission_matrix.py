@@ -29,10 +29,11 @@ from consoles.proxy.endings import Ending
 from kvmportal.environment import ROOT
 from lifecycle.models import Bulk, HostTest, Operation
 from machines.models import Grant, Machine, ShareLink
+from making.models import MachineRequest, MachineTemplate
 from people.models import ApiToken, Membership, Project, Role, digest_of
 from sharing.models import Ask
 from tests.cast import person
-from tests.kvmportal.permission_rules import NOBODY, OPEN_IN_ADMIN, RIGHTS, RULES, SECRET, Rule, Who
+from tests.kvmportal.permission_rules import NOBODY, OPEN_IN_ADMIN, RIGHTS, RULES, SECRET, TEMPLATE, Rule, Who
 from tests.lifecycle.allowed import ASKS, XML
 
 ANY_METHOD = ("api:openapi-json", "people:login", "account_", "mfa_", "socialaccount_", "openid_connect_")
@@ -112,6 +113,11 @@ class Stand:
         ask_for_right = Ask.objects.create(machine=machine, asked_by=people["viewer"], role=Role.OWNER).pk
         project = Project.objects.get(memberships__user=people["project owner"]).pk
         member = Membership.objects.get(user=people["project viewer"]).pk
+        sizes = {"vcpus": 1, "memory_mib": 64, "disk_gib": 1}
+        template = MachineTemplate.objects.create(name=TEMPLATE, host=machine.host, **sizes)
+        wanted = MachineRequest.objects.create(
+            asked_by=people["project viewer"], project_id=project, template=template, name="wanted", **sizes
+        ).pk
         login = UserSession.objects.create(user=owner, session_key="another", ip="192.0.2.1", user_agent="a browser").pk
         self._assist = Assist.objects.create(
             machine=machine, user=owner, kind=Kind.ASKED, state=AssistState.WAITING, facts=facts_of(machine)
@@ -147,6 +153,8 @@ class Stand:
             "sharing:set_member pk": project,
             "sharing:remove_member pk": project,
             "sharing:remove_member member": member,
+            **{f"making:{name} pk": wanted for name in ("request", "grant", "decline", "withdraw")},
+            **{f"api:{name} request_id": wanted for name in ("look_at_request", "answer_request", "withdraw_request")},
             "assist:move name": "take",
             "assist:begin kind": "ask",
             "api:revoke_grant grant_id": grant,

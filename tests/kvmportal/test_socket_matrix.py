@@ -43,6 +43,7 @@ PUSHES: Mapping[str, tuple[frozenset[str], Callable[[Machine, User], None]]] = {
     "assist": (WATCHERS | SEES_ALL, lambda machine, owner: push.assist(machine.uuid, [owner.pk], {})),
     "console": (THE_OWNER, lambda _, owner: push.console(owner.pk, {"session": "1", "event": "lent"})),
     "notices": (THE_OWNER, lambda _, owner: push.notices([owner.pk])),
+    "requests": (THE_OWNER, lambda _, owner: push.requests([owner.pk])),
     "ask": (THE_OWNER, lambda _, owner: push.ask([owner.pk], {})),
     "chat": (THE_OWNER, lambda _, owner: push.chat([owner.pk], {})),
     "listing": (THE_OWNER | SEES_ALL, lambda _, owner: push.listing([owner.pk], everything=True)),

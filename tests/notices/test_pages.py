@@ -260,7 +260,16 @@ def test_the_api_costs_no_query_for_each_notice(
         assert len(script.get("/api/v1/notices").json()["items"]) == 20
 
 
-REST = ("operation_failed", "crashed", "shared", "right_asked", "right_answered", "help_asked")
+REST = (
+    "operation_failed",
+    "crashed",
+    "shared",
+    "right_asked",
+    "right_answered",
+    "machine_asked",
+    "machine_answered",
+    "help_asked",
+)
 
 
 def boxes(page: html.HtmlElement) -> dict[str, bool]:

@@ -73,7 +73,8 @@ def autostart(operation: Operation) -> Ending | None:
     return called(operation, lambda: domain.set_autostart(operation.parameters["on"]))
 
 
-def _xml(operation: Operation) -> str:
+def xml_of(operation: Operation) -> str:
+    """Return the definition that an operation defines or starts its machine with."""
     xml = operation.parameters.get("xml") or operation.machine.definition_xml
     return definition.with_identity(xml, operation.machine.uuid)
 
@@ -86,14 +87,14 @@ def _known_again() -> DomainInWrongState:
 
 def _define(connection: Connection, operation: Operation) -> None:
     try:
-        connection.define(_xml(operation))
+        connection.define(xml_of(operation))
     except HypervisorError as error:
         raise _kept(error, operation) from error
 
 
 def _create_transient(connection: Connection, operation: Operation) -> None:
     try:
-        connection.create_transient(_xml(operation))
+        connection.create_transient(xml_of(operation))
     except HypervisorError as error:
         raise _kept(error, operation) from error
 

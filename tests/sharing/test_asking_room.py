@@ -46,7 +46,9 @@ def test_an_owner_asks_and_an_administrator_raises_it(
 def test_a_forgotten_machine_asks_for_what_its_definition_needs(
     make_machine: MakeMachine, machine: Machine, owner: User, admin: User, limit: dict[str, int]
 ) -> None:
-    forgotten = make_machine("gone", owner=owner, state="undefined", vcpus=3, memory_bytes=2**30 + 1, disk_bytes=2**40 + 1)
+    forgotten = make_machine(
+        "gone", owner=owner, state="undefined", vcpus=3, memory_bytes=2**30 + 1, disk_bytes=2**40 + 1
+    )
     Machine.objects.filter(pk=machine.pk).update(vcpus=1, memory_bytes=0)
     quota = Quota.objects.create(user=owner, **limit)
     row = asks.ask_room(forgotten, owner)

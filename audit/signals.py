@@ -31,7 +31,7 @@ watch(ShareLink, "link", ("role", "expires_at", "most_uses", "made_by"), machine
 watch(Visit, "visit", ("user", "role", "until", "ended_at"), machine=lambda visit: visit.machine)
 watch(Machine, "machine", ("owner", "project"), machine=lambda machine: machine)
 watch(Project, "project", ("name",))
-watch(Quota, "quota", ("project", "user", "machines", "vcpus", "memory_mib", "snapshots", "running"))
+watch(Quota, "quota", ("project", "user", "machines", "vcpus", "memory_mib", "disk_gib", "snapshots", "running"))
 watch(Membership, "member", ("project", "user", "role"))
 watch(User, "user", ("username", "is_active", "is_staff", "is_superuser"), secrets=("password",))
 watch(Group, "group", ("name",))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 from uuid import UUID
 
 import libvirt
 
-from hypervisor import events, reads
+from hypervisor import capacities, events, reads
 from hypervisor.calls import PATIENCE, Calls, is_alive
 from hypervisor.definition import identity, with_passwords
 from hypervisor.domain import Domain
 from hypervisor.errors import SavedFileBroken
 from hypervisor.opening import open_handle, release
-from hypervisor.readings import HostFacts, Reading
+from hypervisor.readings import Capacity, Disk, HostFacts, Reading
 from hypervisor.storage import Storage
 from hypervisor.translation import BROKEN_FILE, CREATING, DEFINING, READING_FILE, RESTORING
 
@@ -98,6 +98,23 @@ class Connection:
         """
         with self._calls.host() as line:
             return reads.every(line, definitions_of)
+
+    def disk_capacity(self, uuid: UUID, disks: Iterable[Disk]) -> Capacity:
+        """Return what a domain's own disks can hold: those of its definition, but for media and what is shared.
+
+        A disk that is no volume of an active pool counts only where libvirt can open its file, and only while the
+        domain is off. It asks no QEMU process and waits for no job, but for the host's storage, as long as that takes.
+        """
+        with self._calls.slow() as line:
+            return capacities.of_domain(line, uuid, disks)
+
+    def capacity_in_pools(self, disks: Iterable[Disk]) -> int:
+        """Return what the disks of a definition can hold, in bytes, before a domain has them: only volumes count.
+
+        It may refresh the host's active storage pools, which takes as long as the storage does.
+        """
+        with self._calls.slow() as line:
+            return capacities.in_pools(line, disks)
 
     def watch(self, notify: events.Notify) -> None:
         """Have `notify` called for every change of a domain, in the event loop's thread; it must only enqueue.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,7 @@ def parse(xml: str) -> Definition:
         graphics=graphics_of(root),
         has_serial=has_serial(root),
         has_agent_channel=_agent_channel(root) is not None,
+        disks=tuple(_disks(root)),
     )
 
 
@@ -128,16 +130,7 @@ def disks(xml: str) -> list[Disk]:
     Raises:
         BadDefinition: as `domain_element`.
     """
-    return [
-        Disk(
-            target=_attribute(disk, "target", "dev"),
-            source=_attribute(disk, "source", "file") or _attribute(disk, "source", "dev"),
-            device=disk.get("device", "disk"),
-            readonly=disk.find("readonly") is not None,
-            shareable=disk.find("shareable") is not None,
-        )
-        for disk in domain_element(xml).iterfind("devices/disk")
-    ]
+    return list(_disks(domain_element(xml)))
 
 
 def has_nvram(xml: str) -> bool:
@@ -188,6 +181,19 @@ def _agent_channel(root: etree._Element) -> etree._Element | None:
         if target.get("name") == AGENT_CHANNEL:
             return target
     return None
+
+
+def _disks(root: etree._Element) -> Iterator[Disk]:
+    for disk in root.iterfind("devices/disk"):
+        yield Disk(
+            target=_attribute(disk, "target", "dev"),
+            source=_attribute(disk, "source", "file") or _attribute(disk, "source", "dev"),
+            device=disk.get("device", "disk"),
+            readonly=disk.find("readonly") is not None,
+            shareable=disk.find("shareable") is not None,
+            pool=_attribute(disk, "source", "pool"),
+            volume=_attribute(disk, "source", "volume"),
+        )
 
 
 def _text(root: etree._Element, path: str) -> str:

@@ -9,6 +9,36 @@ from hypervisor.states import DomainState
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """One disk of a definition.
+
+    - target: its name in the guest, "vda".
+    - source: the path of its file or device on the host; empty where there is none, or where it is no path.
+    - pool, volume: the names by which it is found in a storage pool instead; empty where it has a path, or neither.
+    - device: "disk" or "cdrom" (or libvirt's "floppy", "lun").
+    """
+
+    target: str
+    source: str
+    device: str = "disk"
+    readonly: bool = False
+    shareable: bool = False
+    pool: str = ""
+    volume: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the disks of a domain can hold together, in bytes, whatever they take of the storage.
+
+    - complete: as far as the host can ever tell; False where it can tell more when the domain is off.
+    """
+
+    bytes: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """The facts of a domain's XML that the portal shows. `xml` is the inactive definition where one exists."""
 
@@ -21,22 +51,7 @@ class Definition:
     graphics: tuple[str, ...] = ()
     has_serial: bool = False
     has_agent_channel: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """One disk of a definition.
-
-    - target: its name in the guest, "vda".
-    - source: the path of its file or device on the host; empty where there is none, or where it is no path.
-    - device: "disk" or "cdrom" (or libvirt's "floppy", "lun").
-    """
-
-    target: str
-    source: str
-    device: str = "disk"
-    readonly: bool = False
-    shareable: bool = False
+    disks: tuple[Disk, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 class MachineOut(Schema):
-    """A machine's present state, and what the person who asks may do. Memory in bytes, times in ISO 8601."""
+    """A machine's present state, and what the person who asks may do. Memory and disk in bytes, times in ISO 8601."""
 
     uuid: UUID
     name: str
@@ -55,6 +55,7 @@ class MachineOut(Schema):
     snapshot_count: int
     vcpus: int
     memory_bytes: int
+    disk_bytes: int
     video_model: str
     graphics: list[str]
     consoles: list[str]

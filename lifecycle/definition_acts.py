@@ -74,7 +74,8 @@ def autostart(operation: Operation) -> Ending | None:
     return called(operation, lambda: domain.set_autostart(operation.parameters["on"]))
 
 
-def _xml(operation: Operation) -> str:
+def xml_of(operation: Operation) -> str:
+    """Return the definition that an operation defines or starts its machine with."""
     xml = operation.parameters.get("xml") or operation.machine.definition_xml
     return definition.with_identity(xml, operation.machine.uuid)
 
@@ -87,7 +88,7 @@ def _known_again() -> DomainInWrongState:
 
 def _define(connection: Connection, operation: Operation) -> None:
     try:
-        with new_disks.made(connection, operation.machine, _xml(operation)) as xml:
+        with new_disks.made(connection, operation.machine, xml_of(operation)) as xml:
             connection.define(xml)
     except HypervisorError as error:
         raise _kept(error, operation) from error
@@ -95,7 +96,7 @@ def _define(connection: Connection, operation: Operation) -> None:
 
 def _create_transient(connection: Connection, operation: Operation) -> None:
     try:
-        with new_disks.made(connection, operation.machine, _xml(operation)) as xml:
+        with new_disks.made(connection, operation.machine, xml_of(operation)) as xml:
             connection.create_transient(xml)
     except HypervisorError as error:
         raise _kept(error, operation) from error

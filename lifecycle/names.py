@@ -26,6 +26,7 @@ COLUMNS: dict[str, str | Coalesce] = {
     "owner": Coalesce("owner__username", "project__name"),
     "vcpus": "vcpus",
     "memory_bytes": "memory_bytes",
+    "disk_bytes": "disk_bytes",
     "addresses": "addresses",
     "persistent": "persistent",
     "autostart": "autostart",

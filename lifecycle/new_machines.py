@@ -85,7 +85,9 @@ def with_new_disk(by: User, host: Host, xml: str, holder: User | Project, disk: 
     with transaction.atomic():
         Host.objects.select_for_update().get(pk=host.pk)  # of two with one name, the second hears of the first
         demand_free_name(name, host, by)
-        disk.machine = mirror.expect(host, uuid or uuid4(), name, definition.parse(xml), owner=holder)
+        described = definition.parse(xml)
+        size = disk.capacity_bytes
+        disk.machine = mirror.expect(host, uuid or uuid4(), name, described, owner=holder, disk_bytes=size)
         disk.save()
         return operations.request(disk.machine, "define", by=by, parameters={})
 

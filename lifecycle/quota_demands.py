@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from hypervisor.states import ACTIVE_STATES, State
 from lifecycle.models import OPEN, Operation
-from machines import quotas
+from machines import mirror, quotas
 from machines.models import Machine
 from machines.operation_table import TABLE, Kind
 from machines.quotas import Amounts, Holder, Resource
@@ -20,7 +21,7 @@ from machines.refusals import RefusalCode
 from machines.refused import Refused
 from people.models import Quota
 
-_MAKING = frozenset({"define", "create"})
+MAKING = frozenset({"define", "create"})
 _RUNNING = frozenset(kind.name for kind in TABLE.values() if kind.runs)
 
 
@@ -64,6 +65,27 @@ def overtaken(operation: Operation) -> str:
     return quotas.over_sentence(over, machine.holder) if over else ""
 
 
+def over_with_disks(operation: Operation, capacity: int) -> str:
+    """Say that there is no room for the disks of a machine that is about to be defined; empty where there is.
+
+    They are only known now. From here on they count for whoever asks next, and of workers that look at the same moment
+    for the second one: the quota's row is locked meanwhile.
+
+    Args:
+        operation: its define or create.
+        capacity: what its disks can hold, in bytes.
+    """
+    machine, holder = operation.machine, quotas.holder_of(operation.machine)
+    if holder is None:
+        return ""
+    with transaction.atomic():
+        quota = holder.quotas.select_for_update().first()
+        mirror.expect_disks(machine.uuid, capacity)
+        more = {Resource.DISK: capacity}
+        over = _over(holder, quota, more, _reserved(holder, machine), machine) if quota else None
+    return quotas.over_sentence(over, machine.holder) if over else ""
+
+
 def over_for(machine: Machine) -> quotas.Use | None:
     """Return what of its owner's quota a machine would go over if it ran now, defined first where it has to be.
 
@@ -79,7 +101,7 @@ def over_for(machine: Machine) -> quotas.Use | None:
 def needed(kind: str, machine: Machine) -> dict[Resource, int]:
     """Return how much more than now an operation makes a machine count for."""
     more: dict[Resource, int] = {}
-    if kind in _MAKING and machine.state == State.UNDEFINED:
+    if kind in MAKING and machine.state == State.UNDEFINED:
         more |= quotas.definition_amounts(machine)
     if kind in _RUNNING and machine.state not in ACTIVE_STATES:
         more[Resource.RUNNING] = 1
@@ -89,7 +111,7 @@ def needed(kind: str, machine: Machine) -> dict[Resource, int]:
 def _reserved(holder: Holder, but: Machine | None) -> QuerySet[Operation]:
     """Return the open operations of other machines that will use more."""
     rows = Operation.objects.order_by().filter(
-        holder.owning("machine__"), Q(kind__in=_MAKING | _RUNNING), status__in=OPEN
+        holder.owning("machine__"), Q(kind__in=MAKING | _RUNNING), status__in=OPEN
     )
     return rows.exclude(machine=but) if but else rows
 

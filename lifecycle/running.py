@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from hypervisor.domain import Domain
 from hypervisor.errors import DomainNotFound, HypervisorError, OperationAborted
 from hypervisor.states import State
-from lifecycle import definition_acts, guest_acts, news, saved_file_acts
+from lifecycle import definition_acts, disk_room, guest_acts, news, saved_file_acts
 from lifecycle.calling import LOST, called
 from lifecycle.connections import Purpose, domain_of, verdict_on_host
 from lifecycle.following import follow
@@ -66,7 +66,7 @@ def _no_longer_allowed(operation: Operation) -> Ending | None:
     needed = TABLE[operation.kind].variant(operation.parameters).right
     if not (person and person.is_active and right_over(person, operation.machine) >= needed):
         return cancelled(_("Whoever asked for this may not do it any more."))
-    sentence = overtaken(operation)
+    sentence = overtaken(operation) or disk_room.lacking(operation)
     return Ending(Status.FAILED, sentence, RefusalCode.QUOTA) if sentence else None
 
 

@@ -187,6 +187,7 @@ class MachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "agent_connected",
         "vcpus",
         "memory",
+        "disk",
         "video_model",
         "graphics",
         "has_serial",
@@ -207,6 +208,11 @@ class MachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def memory(self, machine: Machine) -> str:
         """Return the machine's memory in MiB."""
         return f"{machine.memory_bytes // 2**20} MiB"
+
+    @admin.display(description=gettext_lazy("disk"))
+    def disk(self, machine: Machine) -> str:
+        """Return what its own disks can hold, in GiB."""
+        return f"{machine.disk_bytes / 2**30:.1f} GiB" if machine.disk_bytes else "-"
 
     @admin.display(description=gettext_lazy("host"), ordering="host__name")
     def its_host(self, machine: Machine) -> SafeString | str:

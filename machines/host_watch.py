@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from contextlib import closing
 from uuid import UUID
 
@@ -14,9 +14,11 @@ from django.db import connection as database
 
 from hypervisor.connection import Connection
 from hypervisor.errors import HostUnreachable, HypervisorError
+from hypervisor.readings import Reading
 from machines import mirror
 from machines.backoff import Backoff
 from machines.companions import Companion, companions
+from machines.disk_sizes import DiskSizes
 from machines.guest_addresses import GuestAddresses
 from machines.inbox import Batch, Inbox
 from machines.leases import HeldLease, LeaseLost
@@ -104,15 +106,15 @@ class HostWatch(threading.Thread):
         with closing(Connection(self.uri, on_close=self.inbox.ask_all)) as connection:
             connection.open()
             connection.watch(self.inbox.put)
-            with closing(GuestAddresses(self.host, self.held, connection)) as addresses:
-                self._look(connection, addresses, definitions=True)
+            with closing(_Side(self.host, self.held, connection)) as side:
+                self._look(connection, side, definitions=True)
                 mirror.host_seen(self.held)
                 log.info("%s: followed, %d machines", self.host, len(self._described))
                 mirror.host_seen(self.held, connection.host_facts())
                 self._backoff.reset()
-                self._follow(connection, addresses)
+                self._follow(connection, side)
 
-    def _follow(self, connection: Connection, addresses: GuestAddresses) -> None:
+    def _follow(self, connection: Connection, side: _Side) -> None:
         look_at = time.monotonic() + PASS_EVERY
         definitions_at = time.monotonic() + DEFINITIONS_EVERY
         while not self.inbox.stopped:
@@ -120,32 +122,32 @@ class HostWatch(threading.Thread):
             if not connection.alive:
                 raise HostUnreachable("The connection to the host broke off.")
             if batch.machines:
-                self._read_or_keep(connection, addresses, batch)
+                self._read_or_keep(connection, side, batch)
             now = time.monotonic()
             if batch.everything or now >= look_at:
-                self._look(connection, addresses, definitions=now >= definitions_at)
+                self._look(connection, side, definitions=now >= definitions_at)
                 look_at = now + PASS_EVERY
                 if now >= definitions_at:
                     definitions_at = now + DEFINITIONS_EVERY
                     mirror.host_seen(self.held, connection.host_facts())  # its free memory has changed
 
-    def _read_or_keep(self, connection: Connection, addresses: GuestAddresses, batch: Batch) -> None:
+    def _read_or_keep(self, connection: Connection, side: _Side, batch: Batch) -> None:
         """Read what is in a batch; put it back when that fails, since nothing else tells of a reboot."""
         try:
-            self._read(connection, addresses, batch)
+            self._read(connection, side, batch)
         except Exception:
             self.inbox.put_back(batch)
             raise
 
-    def _look(self, connection: Connection, addresses: GuestAddresses, *, definitions: bool) -> None:
+    def _look(self, connection: Connection, side: _Side, *, definitions: bool) -> None:
         """Read all machines by bulk calls, with the definitions of all or only of those that are new."""
         readings = connection.read_all(None if definitions else _Without(self._described))
         quiet = self._quietness.observe(readings, time.monotonic())
         self._report(mirror.apply(self.held, readings, complete=True, quiet=quiet))
         self._described = {reading.uuid for reading in readings}
-        addresses.follow(readings, complete=True)
+        side.follow(readings, complete=True)
 
-    def _read(self, connection: Connection, addresses: GuestAddresses, batch: Batch) -> None:
+    def _read(self, connection: Connection, side: _Side, batch: Batch) -> None:
         """Read the machines that something happened to."""
         if len(batch.machines) < BULK_FROM:
             found = [connection.read(uuid) for uuid in batch.machines]
@@ -158,7 +160,7 @@ class HostWatch(threading.Thread):
             changed += mirror.gone(self.held, missing)
         self._report(changed)
         self._described |= {reading.uuid for reading in readings}
-        addresses.follow(readings)
+        side.follow(readings)
 
     def _report(self, changed: list[Machine]) -> None:
         if len(changed) > LOGGED_AT_MOST:
@@ -166,6 +168,24 @@ class HostWatch(threading.Thread):
             return
         for machine in changed:
             log.info("%s: %s %s is %s (%s)", self.host, machine.uuid, machine.name, machine.state, machine.state_reason)
+
+
+class _Side:
+    """The threads beside one connection, for questions whose answers may take long: no state waits for them."""
+
+    def __init__(self, host: str, held: HeldLease, connection: Connection) -> None:
+        self._addresses = GuestAddresses(host, held, connection)
+        self._disks = DiskSizes(host, held, connection)
+
+    def follow(self, readings: Sequence[Reading], *, complete: bool = False) -> None:
+        """Ask about what was read, when it is written; `complete`: these are all machines of the host."""
+        self._addresses.follow(readings, complete=complete)
+        self._disks.follow(readings)
+
+    def close(self) -> None:
+        """Ask no more; does not wait for questions under way."""
+        self._addresses.close()
+        self._disks.close()
 
 
 class _Without(Container[UUID]):

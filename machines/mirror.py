@@ -21,13 +21,13 @@ from django.db import transaction
 from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
-from hypervisor.readings import Address, Definition, HostFacts, Reading
+from hypervisor.readings import Address, Capacity, Definition, HostFacts, Reading
 from hypervisor.states import ACTIVE_STATES, State
 from machines import leases, push, reread
 from machines.access import people_who_see_any
 from machines.leases import HeldLease
 from machines.models import Host, Machine
-from machines.reflection import UNSEEN, Moment, address_values, describe, forget, reflect
+from machines.reflection import UNSEEN, Moment, address_values, describe, disk_bytes, forget, reflect
 from machines.row_updates import update_rows
 from machines.signals import machine_changed
 from people.models import Project
@@ -110,14 +110,29 @@ def gone(held: HeldLease, uuids: Iterable[UUID]) -> list[Machine]:
         return _write({machine: forget(machine, timezone.now()) for machine in rows if machine.host_id == host.pk})
 
 
-def expect(host: Host, uuid: UUID, name: str, definition: Definition, owner: User | Project | None = None) -> Machine:
+def expect(
+    host: Host,
+    uuid: UUID,
+    name: str,
+    definition: Definition,
+    owner: User | Project | None = None,
+    disk_bytes: int = 0,
+) -> Machine:
     """Make the row of a machine that is about to be defined: undefined, with the definition it is to have.
+
+    Args:
+        host: where.
+        uuid: its own.
+        name: as the definition says.
+        definition: as it was read.
+        owner: who is to own it.
+        disk_bytes: what its disks can hold, where that is known: of disks that are to be made.
 
     Raises:
         IntegrityError: there is a row of this UUID.
     """
     holder = {"project": owner} if isinstance(owner, Project) else {"owner": owner}
-    machine = Machine(uuid=uuid, host=host, name=name, state=State.UNDEFINED, **holder)
+    machine = Machine(uuid=uuid, host=host, name=name, state=State.UNDEFINED, disk_bytes=disk_bytes, **holder)
     describe(machine, definition)
     with transaction.atomic():
         machine.save(force_insert=True)
@@ -140,6 +155,39 @@ def set_addresses(held: HeldLease, uuid: UUID, addresses: Sequence[Address]) -> 
             return []
         machine.addresses = values
         return _write({machine: {"addresses"}})
+
+
+def set_disk_bytes(held: HeldLease, capacities: Mapping[UUID, Capacity]) -> list[Machine]:
+    """Write what the disks of machines can hold; one that is not completely known lowers nothing.
+
+    Nothing is locked where nothing changes, which is nearly always so (one query).
+
+    Raises:
+        LeaseLost: another watcher has taken the host over.
+    """
+    stored = Machine.objects.filter(host=held.host_id, pk__in=capacities).values_list("pk", "disk_bytes")
+    differing = [pk for pk, present in stored if disk_bytes(present, capacities[pk]) != present]
+    if not differing:
+        return []
+    with transaction.atomic():
+        host = leases.check(held)
+        changes: Changes = {}
+        for machine in _rows(host, differing).values():
+            if machine.host_id == host.pk:
+                machine.disk_bytes = disk_bytes(machine.disk_bytes, capacities[machine.pk])
+                changes[machine] = {"disk_bytes"}
+        return _write(changes)
+
+
+def expect_disks(uuid: UUID, capacity: int) -> None:
+    """Write what the disks of a machine can hold, in bytes, that is about to be defined; of one that is, nothing."""
+    with transaction.atomic():
+        query = Machine.objects.select_related("host", "owner", "project").select_for_update(of=("self",))
+        machine = query.filter(pk=uuid, state=State.UNDEFINED).first()
+        expected = disk_bytes(0, Capacity(capacity, complete=True))
+        if machine and machine.disk_bytes != expected:
+            machine.disk_bytes = expected
+            _write({machine: {"disk_bytes"}})
 
 
 def host_seen(held: HeldLease, facts: HostFacts | None = None) -> None:

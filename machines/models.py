@@ -114,6 +114,8 @@ class Machine(models.Model):
     agent_connected = models.BooleanField(_("guest agent connected"), default=False, editable=False)
     vcpus = models.PositiveIntegerField(_("vCPUs"), default=0, editable=False)
     memory_bytes = models.PositiveBigIntegerField(_("memory"), default=0, editable=False)
+    disk_bytes = models.PositiveBigIntegerField(_("disk"), default=0, editable=False)
+    """What its own writable disks can hold together (`hypervisor.capacities`)."""
     video_model = models.CharField(_("video model"), max_length=32, blank=True, editable=False)
     graphics = models.JSONField(_("displays"), default=list, editable=False)
     has_serial = models.BooleanField(_("serial console"), default=False, editable=False)

@@ -32,6 +32,7 @@ class MachinePayload(TypedDict):
     snapshot_count: int
     vcpus: int
     memory_bytes: int
+    disk_bytes: int
     video_model: str
     graphics: list[str]
     consoles: list[str]
@@ -74,6 +75,7 @@ def machine_payload(machine: Machine) -> MachinePayload:
         "snapshot_count": machine.snapshot_count,
         "vcpus": machine.vcpus,
         "memory_bytes": machine.memory_bytes,
+        "disk_bytes": machine.disk_bytes,
         "video_model": machine.video_model,
         "graphics": list(machine.graphics),
         "consoles": machine.consoles,

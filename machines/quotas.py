@@ -21,11 +21,12 @@ from people.models import Quota
 
 
 class Resource(StrEnum):
-    """What a quota limits, named like its field there (but for memory, which is in bytes here)."""
+    """What a quota limits, named like its field there (but for memory and disk, which are in bytes here)."""
 
     MACHINES = "machines"
     VCPUS = "vcpus"
     MEMORY = "memory"
+    DISK = "disk"
     SNAPSHOTS = "snapshots"
     RUNNING = "running"
 
@@ -34,13 +35,15 @@ RESOURCE_WORDS: dict[Resource, Words] = {
     Resource.MACHINES: gettext_lazy("Machines"),
     Resource.VCPUS: gettext_lazy("vCPUs"),
     Resource.MEMORY: gettext_lazy("Memory"),
+    Resource.DISK: gettext_lazy("Disk"),
     Resource.SNAPSHOTS: gettext_lazy("Snapshots"),
     Resource.RUNNING: gettext_lazy("Running at once"),
 }
 OVER = gettext_noop("The quota of %(whose)s does not allow it: %(resource)s would be %(wanted)s of %(limit)s.")
 Amounts = Mapping[Resource, int]
-"""How much of each; memory in bytes."""
-MIB = 2**20
+"""How much of each; memory and disk in bytes."""
+_SIZES: dict[Resource, tuple[str, int]] = {Resource.MEMORY: ("memory_mib", 2**20), Resource.DISK: ("disk_gib", 2**30)}
+"""What is measured in bytes: its field in a quota, and the bytes that are one there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,8 @@ def amounts_of(machine: Machine) -> dict[Resource, int]:
 
 def definition_amounts(machine: Machine) -> dict[Resource, int]:
     """Return what a machine counts for by being defined."""
-    return {Resource.MACHINES: 1, Resource.VCPUS: machine.vcpus, Resource.MEMORY: machine.memory_bytes}
+    sizes = {Resource.MEMORY: machine.memory_bytes, Resource.DISK: machine.disk_bytes}
+    return {Resource.MACHINES: 1, Resource.VCPUS: machine.vcpus} | sizes
 
 
 def used_by(holder: Holder, *, but: Machine | None = None) -> dict[Resource, int]:
@@ -113,6 +117,7 @@ def used_by(holder: Holder, *, but: Machine | None = None) -> dict[Resource, int
         machines=Count("pk"),
         vcpus=Sum("vcpus"),
         memory=Sum("memory_bytes"),
+        disk=Sum("disk_bytes"),
         snapshots=Sum("snapshot_count"),
         running=Count("pk", filter=Q(state__in=ACTIVE_STATES)),
     )
@@ -120,17 +125,16 @@ def used_by(holder: Holder, *, but: Machine | None = None) -> dict[Resource, int
 
 
 def limit_of(quota: Quota, resource: Resource) -> int | None:
-    """Return the most a quota allows, None for no limit; memory in bytes."""
-    if resource is Resource.MEMORY:
-        return None if quota.memory_mib is None else quota.memory_mib * MIB
-    limit: int | None = getattr(quota, resource)
-    return limit
+    """Return the most a quota allows, None for no limit; memory and disk in bytes."""
+    field, unit = _SIZES.get(resource, (resource.value, 1))
+    limit: int | None = getattr(quota, field)
+    return None if limit is None else limit * unit
 
 
 def set_limit(quota: Quota, resource: Resource, limit: int) -> None:
-    """Have a quota allow so much (memory in bytes, rounded up to whole MiB)."""
-    field = "memory_mib" if resource is Resource.MEMORY else resource.value
-    setattr(quota, field, -(-limit // MIB) if resource is Resource.MEMORY else limit)
+    """Have a quota allow so much (memory and disk in bytes, rounded up to whole MiB and GiB)."""
+    field, unit = _SIZES.get(resource, (resource.value, 1))
+    setattr(quota, field, -(-limit // unit))
     quota.save(update_fields=[field])
 
 
@@ -193,6 +197,7 @@ def over_sentence(over: Use, whose: str) -> str:
 
 def amount_words(resource: Resource, amount: int) -> str:
     """Write an amount with its unit."""
-    if resource is not Resource.MEMORY:
+    if resource not in _SIZES:
         return str(amount)
-    return f"{amount / 2**30:.3g} GiB"
+    unit, size = ("TiB", 2**40) if amount >= 2**40 else ("GiB", 2**30)
+    return f"{amount / size:.4g} {unit}"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypervisor.readings import Address, Definition, Reading
+from hypervisor.readings import Address, Capacity, Definition, Reading
 from hypervisor.states import REASONS, DomainState, PortalFacts, State, Verdict, reason_word, state_of
 from machines.models import Machine
 
@@ -89,6 +89,12 @@ def describe(machine: Machine, definition: Definition) -> set[str]:
 def address_values(addresses: Iterable[Address]) -> list[dict[str, Any]]:
     """Return addresses as the row keeps them, in an order that does not depend on the agent's."""
     return sorted((asdict(address) for address in addresses), key=lambda one: (one["interface"], one["address"]))
+
+
+def disk_bytes(present: int, capacity: Capacity) -> int:
+    """Return what a row keeps of a machine's disks: what is not completely known lowers nothing."""
+    found = min(capacity.bytes, _MOST_BYTES)
+    return found if capacity.complete else max(present, found)
 
 
 def _assign(machine: Machine, values: dict[str, Any]) -> set[str]:

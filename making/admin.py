@@ -42,7 +42,7 @@ class MachineTemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # gener
             _("Sizes"),
             {"fields": (("vcpus", "most_vcpus"), ("memory_mib", "most_memory_mib"), ("disk_gib", "most_disk_gib"))},
         ),
-        (_("Devices"), {"fields": ("machine_type", "disk_bus", "network_card", "video", "display")}),
+        (_("Devices"), {"fields": ("domain_type", "machine_type", "disk_bus", "network_card", "video", "display")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MachineTemplate]:

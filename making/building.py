@@ -37,7 +37,7 @@ def build(by: User, template: MachineTemplate, wish: Wish, holder: User | Projec
         vcpus=wish.vcpus,
         memory_bytes=wish.memory_mib * MIB,
         disk=disk,
-        domain_type="kvm" if "kvm" in host.domain_types else "qemu",
+        domain_type=template.domain_type or ("kvm" if "kvm" in host.domain_types else "qemu"),
         machine_type=template.machine_type,
         disk_bus=template.disk_bus,
         network=template.network,

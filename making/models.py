@@ -71,6 +71,13 @@ class MachineTemplate(models.Model):
     most_vcpus = models.PositiveIntegerField(_("most vCPUs"), null=True, blank=True)
     most_memory_mib = models.PositiveIntegerField(_("most memory"), null=True, blank=True, help_text=_("MiB"))
     most_disk_gib = models.PositiveIntegerField(_("largest disk"), null=True, blank=True, help_text=_("GiB"))
+    domain_type = models.CharField(
+        _("acceleration"),
+        max_length=8,
+        blank=True,
+        choices=[("kvm", "KVM"), ("qemu", _("none: QEMU emulates the processor"))],
+        help_text=_("Leave it empty for KVM where the host offers it."),
+    )
     machine_type = models.CharField(
         _("machine type"), max_length=8, choices=_choices(blueprint.CHIPSETS), default="q35", blank=True
     )

@@ -152,7 +152,7 @@ class ProjectAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class QuotaAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The most that projects and users may have; a lower one takes nothing away that is there."""
 
-    list_display = ("__str__", "project", "user", "machines", "vcpus", "memory_mib", "snapshots", "running")
+    list_display = ("__str__", "project", "user", "machines", "vcpus", "memory_mib", "disk_gib", "snapshots", "running")
     list_filter = (("user", admin.EmptyFieldListFilter),)
     list_select_related = ("project", "user")
     list_per_page = 50

@@ -108,6 +108,12 @@ class Quota(models.Model):
     machines = models.PositiveIntegerField(_("machines"), null=True, blank=True)
     vcpus = models.PositiveIntegerField(_("vCPUs"), null=True, blank=True)
     memory_mib = models.PositiveIntegerField(_("memory"), null=True, blank=True, help_text=_("MiB"))
+    disk_gib = models.PositiveIntegerField(
+        _("disk"),
+        null=True,
+        blank=True,
+        help_text=_("GiB, by what machines' disks can hold, not what they take so far"),
+    )
     snapshots = models.PositiveIntegerField(_("snapshots"), null=True, blank=True)
     running = models.PositiveIntegerField(_("running at once"), null=True, blank=True)
 

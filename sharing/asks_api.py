@@ -28,7 +28,7 @@ MOST_SECONDS = 366 * 86_400
 
 
 class WantedOut(Schema):
-    """Which limit of whose quota is to become what (memory in bytes)."""
+    """Which limit of whose quota is to become what (memory and disk in bytes)."""
 
     resource: Resource
     wanted: int

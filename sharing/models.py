@@ -32,7 +32,8 @@ class Ask(models.Model):
 
     open -> granted | declined, by an owner or administrator; for a quota by an administrator
     open -> withdrawn, by who asked
-    An ask for a right has a `role`; one for room has a `resource`, whose limit is to become `wanted` (memory in bytes).
+    An ask for a right has a `role`; one for room has a `resource`, whose limit is to become `wanted` (memory and
+    disk in bytes).
     Moves only by compare-and-swap (`sharing.asks`), so that two owners who answer at once do not both do it.
     """
 

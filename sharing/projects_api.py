@@ -19,7 +19,7 @@ router = Router(tags=["projects"])
 
 
 class UseOut(Schema):
-    """How much of a resource is used, and the most there may be. Memory in bytes."""
+    """How much of a resource is used, and the most there may be. Memory and disk in bytes."""
 
     resource: Resource
     used: int

@@ -98,6 +98,7 @@ function drawFacts(place, machine) {
     host: machine.host,
     vcpus: machine.vcpus,
     memory: size(machine.memory_bytes),
+    disk: machine.disk_bytes ? size(machine.disk_bytes) : words.none,
     display: [machine.graphics.join(", ").toUpperCase(), machine.video_model].filter(Boolean).join(" ") || words.none,
     agent: words.agent[Number(machine.agent_connected)],
     persistent: machine.state === "undefined" ? table.states.undefined : words.persistent[Number(machine.persistent)],

@@ -316,9 +316,10 @@ def test_machines_go_to_somebody_only_while_their_quota_has_room(
 def test_page_of_a_machine_refuses_an_owner_without_room_for_it(
     client_of: ClientOf, admin: User, stranger: User, make_machine: MakeMachine, holder: str
 ) -> None:
-    machine, project = make_machine("lonely", memory_bytes=2**31), Project.objects.create(name="lab")
-    Quota.objects.create(user=stranger, memory_mib=1024)
-    Quota.objects.create(project=project, memory_mib=1024)
+    size = {"memory_bytes": 2**31, "disk_bytes": 40 * 2**30}
+    machine, project = make_machine("lonely", **size), Project.objects.create(name="lab")
+    Quota.objects.create(user=stranger, memory_mib=1024, disk_gib=20)
+    Quota.objects.create(project=project, memory_mib=1024, disk_gib=20)
     form = machine_form(machine, **{holder: stranger.pk if holder == "owner" else project.pk})
     page = client_of(admin).post(change_page(machine), form).content.decode()
     whose = "stranger" if holder == "owner" else "lab"
@@ -326,6 +327,9 @@ def test_page_of_a_machine_refuses_an_owner_without_room_for_it(
     machine.refresh_from_db()
     assert machine.holder == ""
     Quota.objects.update(memory_mib=2048)
+    page = client_of(admin).post(change_page(machine), form).content.decode()
+    assert f"The quota of {whose} does not allow it: Disk would be 40 GiB of 20 GiB." in page
+    Quota.objects.update(disk_gib=40)
     assert client_of(admin).post(change_page(machine), form).status_code == 302
     machine.refresh_from_db()
     assert machine.holder == whose

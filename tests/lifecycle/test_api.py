@@ -21,8 +21,8 @@ from tests.lifecycle.conftest import Ask
 API = "/api/v1"
 CONTRACT = {
     "uuid", "name", "title", "host", "state", "state_reason", "state_since", "persistent", "autostart",
-    "has_saved_image", "snapshot_count", "vcpus", "memory_bytes", "video_model", "graphics", "agent_connected",
-    "addresses", "owner", "my_right", "allowed_operations", "version",
+    "has_saved_image", "snapshot_count", "vcpus", "memory_bytes", "disk_bytes", "video_model", "graphics",
+    "agent_connected", "addresses", "owner", "my_right", "allowed_operations", "version",
     "saved_file_count", "state_meaning", "consoles",
 }  # fmt: skip
 OPERATION_CONTRACT = {

@@ -148,6 +148,7 @@ def test_the_table_has_what_the_list_has(owner: User, make_machine: MakeMachine)
         "owner": "owner",
         "vcpus": "1",
         "memory_bytes": str(512 * 2**20),
+        "disk_bytes": "0",
         "addresses": "10.0.0.7 fe80::1",
         "persistent": "1",
         "autostart": "1",

@@ -269,6 +269,7 @@ def test_fifty_rows_are_small_and_cost_a_constant_number_of_queries(
 
 
 def test_a_machine_page_shows_state_reason_and_facts(client_of: ClientOf, owner: User, machine: Machine) -> None:
+    Machine.objects.filter(pk=machine.pk).update(disk_bytes=3 * 2**30)
     tree = page(client_of(owner), machine_url(machine))
     head = one(tree, f'[data-machine="{machine.uuid}"]')
     assert (head.get("data-state"), text(one(head, "[data-fact=reason]"))) == ("running", "booted")
@@ -279,6 +280,7 @@ def test_a_machine_page_shows_state_reason_and_facts(client_of: ClientOf, owner:
         "Addresses": "none known; the guest agent reports them",
         "vCPUs": "1",
         "Memory": "512 MiB",
+        "Disk": "3 GiB",
         "Display": "VNC vga",
         "Guest agent": "not connected",
         "Definition": "persistent",

@@ -11,11 +11,11 @@ from django.db import connection
 from lxml import html
 
 from hypervisor.states import State
-from lifecycle import operations, running
+from lifecycle import operations, quota_demands, running
 from lifecycle.models import Operation, Status
 from machines import quotas
 from machines.models import Machine
-from machines.quotas import Holder
+from machines.quotas import Holder, Resource
 from machines.refused import Refused
 from people.models import Membership, Project, Quota, Role
 from tests.cast import ClientOf, MakeMachine
@@ -84,19 +84,46 @@ def test_a_projects_quota_counts_its_machines_and_a_users_own_only_theirs(
         ({"machines": 1}, "machines", "Machines would be 2 of 1"),
         ({"vcpus": 2}, "vcpus", "vCPUs would be 3 of 2"),
         ({"memory_mib": 1024}, "memory", "Memory would be 1.5 GiB of 1 GiB"),
+        ({"disk_gib": 1000}, "disk", "Disk would be 1.001 TiB of 1000 GiB"),
         ({"running": 1}, "running", "Running at once would be 2 of 1"),
     ],
 )
 def test_making_a_machine_counts_all_that_it_takes(
     make_machine: MakeMachine, owner: User, limits: dict[str, int], resource: str, figures: str
 ) -> None:
-    make_machine("first", owner=owner)
-    size = {"vcpus": 2, "memory_bytes": 2**30}
+    make_machine("first", owner=owner, disk_bytes=25 * 2**30)
+    size = {"vcpus": 2, "memory_bytes": 2**30, "disk_bytes": 1000 * 2**30}
     forgotten = make_machine("new", owner=owner, state=State.UNDEFINED, definition_xml=XML, **size)
     Quota.objects.create(user=owner, **limits)
     with pytest.raises(Refused, match=figures) as refused:
         start(forgotten, owner, "create")
     assert refused.value.details["resource"] == resource
+
+
+def test_the_disks_of_a_machine_in_the_making_count_as_soon_as_they_are_known(
+    make_machine: MakeMachine, owner: User, admin: User
+) -> None:
+    Quota.objects.create(user=owner, disk_gib=10)
+    made = [
+        start(make_machine(f"new-{number}", owner=owner, state=State.UNDEFINED, definition_xml=XML), owner, "define")
+        for number in range(3)
+    ]
+    assert quota_demands.over_with_disks(made[1], 6 * 2**30) == ""
+    sentence = "The quota of owner does not allow it: Disk would be 12 GiB of 10 GiB."
+    assert quota_demands.over_with_disks(made[0], 6 * 2**30) == sentence
+    assert quota_demands.over_with_disks(made[2], 0) == ""
+    assert Machine.objects.get(name="new-0").disk_bytes == 6 * 2**30
+    nobodys = start(make_machine("nobodys", state=State.UNDEFINED, definition_xml=XML), admin, "define")
+    assert quota_demands.over_with_disks(nobodys, 2**60) == ""
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [(0, "0 GiB"), (2**29, "0.5 GiB"), (1025 * 2**20, "1.001 GiB"), (1001 * 2**30, "1001 GiB"), (2**44, "16 TiB")],
+)
+def test_sizes_are_written_so_that_what_is_over_differs_from_the_limit(amount: int, words: str) -> None:
+    for resource in (Resource.MEMORY, Resource.DISK):
+        assert quotas.amount_words(resource, amount) == words
 
 
 def test_a_limit_that_is_not_set_limits_nothing(owner: User, off: list[Machine]) -> None:

@@ -120,7 +120,7 @@ def follow(transactional_db: None) -> Iterator[Callable[[Host], HostWatch]]:
     for watch in watches:
         watch.join(20)
         assert not watch.is_alive()
-    until(lambda: not [one for one in threading.enumerate() if one.name.startswith("addresses ")])
+    until(lambda: not [one for one in threading.enumerate() if one.name.startswith(("addresses ", "disks "))])
 
 
 @pytest.fixture

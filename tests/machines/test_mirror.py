@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from hypervisor.readings import Address, HostFacts
+from hypervisor.readings import Address, Capacity, HostFacts
 from hypervisor.states import DomainState
 from machines import leases, mirror, reread
 from machines.leases import LeaseLost
@@ -241,6 +241,7 @@ class TestStaleWatcher:
             lambda held, known: mirror.apply(held, [], complete=True),
             lambda held, known: mirror.gone(held, [known.uuid]),
             lambda held, known: mirror.set_addresses(held, known.uuid, [Address("eth0", "", "10.0.0.2", 24)]),
+            lambda held, known: mirror.set_disk_bytes(held, {known.uuid: Capacity(1, complete=True)}),
             lambda held, known: mirror.host_lost(held, "gone"),
             lambda held, known: mirror.host_seen(held),
         ],
@@ -263,6 +264,45 @@ def test_addresses_are_written_once_and_only_for_machines_that_run(held, known, 
     mirror.apply(held, [again(known, SHUTOFF, "shutdown")])
     mirror.set_addresses(held, known.uuid, addresses)
     assert Machine.objects.get(pk=known.pk).addresses == []
+
+
+class TestDisks:
+    """What machines' disks can hold."""
+
+    def test_it_is_written_once_and_pushed(self, held, known, pushes, django_assert_num_queries):
+        mirror.set_disk_bytes(held, {known.uuid: Capacity(2**40, complete=True)})
+        row = Machine.objects.get(pk=known.pk)
+        assert (row.version, row.disk_bytes) == (2, 2**40)
+        assert pushes.machines()[known.uuid]["disk_bytes"] == 2**40
+        with django_assert_num_queries(1):
+            assert mirror.set_disk_bytes(held, {known.uuid: Capacity(2**40, complete=True)}) == []
+
+    def test_what_is_not_completely_known_lowers_nothing(self, held, known):
+        found = []
+        for capacity in ((5, True), (3, False), (7, False), (2**70, False), (3, True)):
+            mirror.set_disk_bytes(held, {known.uuid: Capacity(*capacity)})
+            found.append(Machine.objects.get(pk=known.pk).disk_bytes)
+        assert found == [5, 5, 7, 2**63 - 1, 3]
+
+    def test_a_reading_and_being_forgotten_leave_it(self, held, known):
+        mirror.set_disk_bytes(held, {known.uuid: Capacity(5, complete=True)})
+        mirror.apply(held, [again(known, PAUSED, "user", definition=DEFINITION)])
+        mirror.gone(held, [known.uuid])
+        assert Machine.objects.get(pk=known.pk).disk_bytes == 5
+
+    def test_a_machine_of_another_host_is_left_alone(self, known):
+        other = Host.objects.create(name="host-2", uri="test:///other")
+        mirror.set_disk_bytes(leases.take(other.pk, "test"), {known.uuid: Capacity(5, complete=True)})
+        assert Machine.objects.get(pk=known.pk).disk_bytes == 0
+
+    def test_it_is_expected_only_of_a_machine_that_is_not_defined(self, held, known):
+        mirror.expect_disks(known.uuid, 5)
+        assert Machine.objects.get(pk=known.pk).disk_bytes == 0
+        mirror.gone(held, [known.uuid])
+        mirror.expect_disks(known.uuid, 5)
+        row = Machine.objects.get(pk=known.pk)
+        assert (row.disk_bytes, row.version) == (5, 3)
+        mirror.expect_disks(uuid.uuid4(), 5)
 
 
 FACTS = HostFacts("kvm1.example", "9.0.0", "7.2.0", 8, "Skylake", 2**34, "<capabilities/>")

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import User
 
+from demo.guest_xml import DomainType
 from demo.libvirtd import LibvirtFailed, PrivateLibvirtd
 from hypervisor.connection import Connection
 from lifecycle import operations, running
@@ -51,12 +52,25 @@ def name(libvirtd: PrivateLibvirtd) -> Iterator[str]:
 
 
 @pytest.fixture
-def template(libvirtd: PrivateLibvirtd, pool: Path, watch: Watch) -> MachineTemplate:  # noqa: F811
+def template(
+    libvirtd: PrivateLibvirtd,
+    pool: Path,
+    watch: Watch,  # noqa: F811
+    guest_type: DomainType,
+) -> MachineTemplate:
     """A template on the private libvirt, which a watcher follows."""
     host = watch(libvirtd.uri)
     eventually(lambda: Host.objects.get(pk=host.pk).reachable)
-    sizes = {"vcpus": 1, "memory_mib": 64, "disk_gib": 1}
-    return MachineTemplate.objects.create(name="Boots", host=host, pool=POOL, image="image.raw", **sizes)
+    return MachineTemplate.objects.create(
+        name="Boots",
+        host=host,
+        pool=POOL,
+        image="image.raw",
+        vcpus=1,
+        memory_mib=64,
+        disk_gib=1,
+        domain_type=guest_type,
+    )
 
 
 def granted(by: User, template: MachineTemplate, name: str, asker: User) -> tuple[MachineRequest, Operation]:

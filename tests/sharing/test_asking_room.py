@@ -42,20 +42,23 @@ def test_an_owner_asks_and_an_administrator_raises_it(
     assert code(call(script_of(owner), f"machines/{off.pk}/asks", 409, quota=True)) == "has_room"
 
 
-@pytest.mark.parametrize("limit", [{"machines": 1}, {"vcpus": 1}, {"memory_mib": 1}])
+@pytest.mark.parametrize("limit", [{"machines": 1}, {"vcpus": 1}, {"memory_mib": 1}, {"disk_gib": 1}])
 def test_a_forgotten_machine_asks_for_what_its_definition_needs(
     make_machine: MakeMachine, machine: Machine, owner: User, admin: User, limit: dict[str, int]
 ) -> None:
-    forgotten = make_machine("gone", owner=owner, state="undefined", vcpus=3, memory_bytes=2**30 + 1)
+    forgotten = make_machine(
+        "gone", owner=owner, state="undefined", vcpus=3, memory_bytes=2**30 + 1, disk_bytes=2**40 + 1
+    )
     Machine.objects.filter(pk=machine.pk).update(vcpus=1, memory_bytes=0)
     quota = Quota.objects.create(user=owner, **limit)
     row = asks.ask_room(forgotten, owner)
     asks.grant(row, admin, None)
     quota.refresh_from_db()
-    assert [quota.machines, quota.vcpus, quota.memory_mib] == {
-        "machines": [2, None, None],
-        "vcpus": [None, 4, None],
-        "memory_mib": [None, None, 1025],
+    assert [quota.machines, quota.vcpus, quota.memory_mib, quota.disk_gib] == {
+        "machines": [2, None, None, None],
+        "vcpus": [None, 4, None, None],
+        "memory_mib": [None, None, 1025, None],
+        "disk_gib": [None, None, None, 1025],
     }[next(iter(limit))]
 
 

@@ -78,16 +78,18 @@ def test_members_look_on_and_strangers_get_404(
 def test_the_pages_show_members_and_use_against_quota(
     client_of: ClientOf, make_machine: MakeMachine, bees: Project, owner: User
 ) -> None:
-    Quota.objects.create(project=bees, machines=3, memory_mib=1024)
+    Quota.objects.create(project=bees, machines=3, memory_mib=1024, disk_gib=100)
     for number in range(2):
-        make_machine(f"hive-{number}", project=bees)
+        make_machine(f"hive-{number}", project=bees, disk_bytes=45 * 2**30)
     tree = html.fromstring(client_of(owner).get(f"/projects/{bees.pk}/").content.decode())
     bars = {bar.get("data-use"): bar.cssselect("progress")[0] for bar in tree.cssselect("[data-use]")}
     assert {name: (bar.get("value"), bar.get("max")) for name, bar in bars.items()} == {
         "machines": ("2", "3"),
         "memory": (str(2**30), str(2**30)),
+        "disk": (str(90 * 2**30), str(100 * 2**30)),
     }
-    assert "1 GiB of 1 GiB" in tree.text_content()
+    for words in ("1 GiB of 1 GiB", "90 GiB of 100 GiB"):
+        assert words in tree.text_content()
     assert [row.get("data-member") for row in tree.cssselect("[data-member]")] == ["owner", "viewer"]
     assert "bees" in client_of(owner).get("/projects/").content.decode()
 

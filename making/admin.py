@@ -33,7 +33,7 @@ class MachineTemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # gener
     list_select_related = ("host",)
     list_per_page = 50
     search_fields = ("name", "summary", "image", "pool", "host__name", "projects__name")
-    filter_horizontal = ("projects",)
+    autocomplete_fields = ("projects",)
     actions = ("offer", "withdraw")
     fieldsets = (
         (None, {"fields": ("name", "summary", "enabled", "projects")}),

@@ -54,7 +54,12 @@ def new(request: HttpRequest) -> HttpResponse:
         "projects": projects,
         "typed": _typed(request.POST or request.GET),
     }
-    context |= {"refused": refused, "most": MOST, "longest_reason": LONGEST_REASON}
+    context |= {
+        "chosen": "template" in (request.POST or request.GET),
+        "refused": refused,
+        "most": MOST,
+        "longest_reason": LONGEST_REASON,
+    }
     return render(request, "making/new.html", context, status=refused.status if refused else 200)
 
 

@@ -120,6 +120,19 @@ KINDS: dict[str, Kind] = {
             mail=True,
             sentences={"asked": _("%(by)s asks for help with %(machine)s.")},
         ),
+        Kind(
+            "departed",
+            _("For administrators: what became of the machines of somebody who was disabled or deleted elsewhere"),
+            "info",
+            page=True,
+            mail=True,
+            sentences={
+                "handed": _("%(by)s left. Handed to the project %(project)s: %(number)s of their machines."),
+                "saving": _("%(by)s left. To be saved: %(number)s of their machines."),
+                "unsaved": _("%(by)s left, and %(machine)s is not saved. It is tried again."),
+                "given_up": _("%(by)s left, and %(machine)s could not be saved. It is left as it is."),
+            },
+        ),
     )
 }
 """In the order in which the profile page lists them."""
@@ -144,5 +157,7 @@ def sentence(kind_name: str, parameters: Mapping[str, Any], machine: str) -> str
         "whose": parameters.get("whose", ""),
         "resource": RESOURCE_WORDS[Resource(resource)] if resource in set(Resource) else resource,
         "wanted": parameters.get("wanted", ""),
+        "project": parameters.get("project", ""),
+        "number": parameters.get("number", ""),
     }
     return " ".join(part for part in (str(template) % values, str(parameters.get("message", ""))) if part)

@@ -24,7 +24,8 @@ class Kind:
     """One thing that people may be told of.
 
     `label` is what they choose by, `level` how its toast looks (`static/js/toasts.js`), `page` and `mail` what holds
-    for who chose nothing. `sentences` are named by how it happened, the parameter `how`.
+    for who chose nothing. `sentences` are named by how it happened, the parameter `how`. `administrators`: nobody else
+    is told, and nobody else chooses.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Kind:
     page: bool
     mail: bool
     sentences: Mapping[str, Words]
+    administrators: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -122,7 +124,7 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             "departed",
-            _("For administrators: what became of the machines of somebody who was disabled or deleted elsewhere"),
+            _("Somebody was disabled or deleted outside of the administration, and what became of their machines"),
             "info",
             page=True,
             mail=True,
@@ -132,6 +134,7 @@ KINDS: dict[str, Kind] = {
                 "unsaved": _("%(by)s left, and %(machine)s is not saved. It is tried again."),
                 "given_up": _("%(by)s left, and %(machine)s could not be saved. It is left as it is."),
             },
+            administrators=True,
         ),
     )
 }

@@ -236,5 +236,6 @@ def _tell_troubles(key: str, how: str, person: User, troubles: list[Trouble]) ->
 
 
 def _tell(key: str, how: str, person: User, machine: Machine | None = None, **facts: Any) -> None:
-    news = {"key": key, "how": how, "name": person.get_username(), "machine": machine, "facts": facts}
+    who = {"user_id": person.pk, "name": person.get_username()}
+    news = {"key": key, "how": how, "machine": machine, "facts": facts, **who}
     transaction.on_commit(partial(departed.send_robust, sender=Departure, **news), robust=True)

@@ -9,6 +9,6 @@ ask_moved = Signal()
 departed = Signal()
 """The portal by itself dealt with machines of somebody who left, or could not. After commit.
 
-`key`: names that, so that it is told once; `how`: `handed`, `saving`, `unsaved` or `given_up`; `name`: who left;
-`url`: where it is looked at; `machine`: which one, or None; `facts`: `number`, `project`, `message`, where it has them.
+`key`: names that, so that it is told once; `how`: `handed`, `saving`, `unsaved` or `given_up`; `user_id`, `name`: who
+left, and may be deleted by now; `machine`: which one, or None; `facts`: `number`, `project`, `message`, where known.
 """

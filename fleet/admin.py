@@ -118,7 +118,7 @@ class PersonAdmin(SeesOff):
     list_filter = ("is_active", "is_superuser", "is_staff", "groups", OwnsMachines, "last_login", "date_joined")
     list_per_page = 50
     actions = (*DEEDS, "enable")
-    readonly_fields = ("elsewhere", "last_login", "date_joined")
+    readonly_fields = ("elsewhere", "became", "last_login", "date_joined")
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Say what hangs on an account that exists."""
@@ -129,7 +129,8 @@ class PersonAdmin(SeesOff):
             "Taking “active” away closes this person's open pages and consoles within a second, and tokens stop "
             "working."
         )
-        return (*fieldsets, (_("What hangs on it"), {"fields": ("elsewhere",), "description": said}))
+        fields = ("elsewhere",) if obj.is_active else ("elsewhere", "became")
+        return (*fieldsets, (_("What hangs on it"), {"fields": fields, "description": said}))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Count what people have in the same query."""
@@ -229,9 +230,9 @@ class PersonAdmin(SeesOff):
         """Say what is concerned and ask; then do it."""
         deed, users = DEEDS[name], list(queryset)
         if "confirm" in request.POST:
-            if name == "disable":
-                self.see_off(request, users)
             count = deed.act(users, request)
+            if name == "disable":  # beat does it, should this process be killed before
+                self.see_off(request, users)
             for user in users:
                 self.log_change(request, user, str(deed.title))
             self.message_user(request, deed.done(count) % count, messages.SUCCESS)
@@ -243,7 +244,7 @@ class PersonAdmin(SeesOff):
             "deed": deed,
             "action": name,
             "holdings": people.holdings(users),
-            "leaving": users if name == "disable" else [],
+            "leaving": [user for user in users if user.is_active] if name == "disable" else [],
             "ticked": request.POST.getlist(ACTION_CHECKBOX_NAME),
             "across": request.POST.get("select_across", "0"),
         }

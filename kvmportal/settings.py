@@ -279,6 +279,7 @@ CELERY_BEAT_SCHEDULE = {
     "end connection tests that nobody carries out": _every(10.0, "lifecycle.end_lost_host_tests"),
     "look at saved files": _every(180.0, "lifecycle.look_at_saved_files"),
     "look after help that goes on": _every(10.0, "assist.look_after"),
+    "see to the machines of disabled users": _every(60.0, "sharing.see_off"),
     "delete old recordings": _every(3600.0, "consoles.delete_old_recordings"),
     "send mails that are due": _every(15.0, "notices.mail_due"),
     "delete old notices": _every(3600.0, "notices.delete_old"),

@@ -48,7 +48,7 @@ class OperationAdmin(ReadOnly):
         "finished_at",
         "message",
     )
-    list_filter = ("status", "kind", "waiting", "created_at", "machine__host")
+    list_filter = ("status", "kind", "waiting", "asked_by_portal", "created_at", "machine__host")
     list_select_related = ("machine", "requested_by")
     search_fields = ("machine__name", "machine__uuid", "requested_by__username", "message", "error_code")
     date_hierarchy = "created_at"

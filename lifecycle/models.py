@@ -84,6 +84,8 @@ class Operation(models.Model):
         related_name="operations",
         verbose_name=_("requested by"),
     )
+    asked_by_portal = models.BooleanField(_("asked by the portal"), default=False)
+    """Nobody asked: a policy of the portal did (`lifecycle.operations.request_by_policy`), so nobody's right counts."""
     status = models.CharField(_("status"), max_length=12, choices=Status.choices, default=Status.QUEUED)
     progress = models.PositiveSmallIntegerField(_("progress"), default=0, help_text=_("Percent"))
     processed_bytes = models.PositiveBigIntegerField(default=0)

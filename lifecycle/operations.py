@@ -39,6 +39,8 @@ MESSAGE_LIFE = 120
 """Seconds after which a message to the workers is worthless: by then beat has sent the row again."""
 ATTEMPTS = 5
 """How often a request that lost a race looks again before it gives up."""
+OF_POLICIES = frozenset({"save"})
+"""What the portal may ask by itself. Whatever could lose something is asked by people."""
 
 
 class _Moved(Exception):
@@ -56,6 +58,27 @@ def request(
         Refused: it is unknown, badly parametrised, or not possible now (right, host, state, another operation).
         Http404: the machine's row is gone.
     """
+    return _request(machine, kind_name, by, parameters, bulk)
+
+
+def request_by_policy(machine: Machine, kind_name: str) -> Operation:
+    """Accept an operation that a policy of the portal asks, and nobody: no right is looked at, all else is.
+
+    A maintenance stops it as it stops people.
+
+    Raises:
+        Refused: it is not one `OF_POLICIES`, or not possible now (host, state, another operation, maintenance).
+        Http404: the machine's row is gone.
+    """
+    if kind_name not in OF_POLICIES:
+        raise Refused(RefusalCode.RIGHT, _("The portal does not ask for this by itself."), status=403)
+    return _request(machine, kind_name, None, {}, None)
+
+
+def _request(
+    machine: Machine, kind_name: str, by: User | None, parameters: dict[str, Any], bulk: Bulk | None
+) -> Operation:
+    """Try until no race is lost; `by`: None for the portal itself."""
     kind = kind_named(kind_name)
     given = checked(kind.parameters, parameters, kind.label)
     for _attempt in range(ATTEMPTS):
@@ -146,7 +169,7 @@ def kind_named(name: str) -> Kind:
     raise Refused("unknown_operation", sentence, status=400, details={"known": list(TABLE)})
 
 
-def _accept(uuid: UUID, kind: Kind, by: User, given: dict[str, Any], bulk: Bulk | None) -> Operation:
+def _accept(uuid: UUID, kind: Kind, by: User | None, given: dict[str, Any], bulk: Bulk | None) -> Operation:
     """Check, make way, insert; on commit, tell viewers and workers. Runs inside one transaction."""
     rows = Machine.objects.select_related("host", "owner", "project").defer("definition_xml", "description")
     machine = rows.filter(pk=uuid).first()
@@ -154,12 +177,17 @@ def _accept(uuid: UUID, kind: Kind, by: User, given: dict[str, Any], bulk: Bulk 
         raise Http404(_("There is no such machine."))
     first = open_operations([uuid]).get(uuid)
     _refuse(machine, kind, by, first, given)
-    parameters = demanded(kind, machine, given, by)
+    parameters = demanded(kind, machine, given, by or User())  # who has no right to anything
     demand_room(kind, machine)
     if first:
         _preempt(first, kind)
     operation = Operation.objects.create(
-        machine=machine, kind=kind.name, parameters=parameters, requested_by=by, bulk=bulk
+        machine=machine,
+        kind=kind.name,
+        parameters=parameters,
+        requested_by=by,
+        asked_by_portal=by is None,
+        bulk=bulk,
     )
     trail.asked(operation)
     push.operation(uuid, dict(operation_payload(operation)))
@@ -167,12 +195,12 @@ def _accept(uuid: UUID, kind: Kind, by: User, given: dict[str, Any], bulk: Bulk 
     return operation
 
 
-def _refuse(machine: Machine, kind: Kind, by: User, first: Operation | None, given: dict[str, Any]) -> None:
+def _refuse(machine: Machine, kind: Kind, by: User | None, first: Operation | None, given: dict[str, Any]) -> None:
     closure = notices.closure()
     found = refusal(
         kind,
         state=State(machine.state),
-        right=right_over(by, machine),
+        right=right_over(by, machine) if by else kind.variant(given).right,
         host_reachable=machine.host.reachable,
         in_the_way=TABLE.get(first.kind) if first else None,
         facts=facts_of(machine),

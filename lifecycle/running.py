@@ -22,7 +22,7 @@ from lifecycle.calling import LOST, called
 from lifecycle.connections import Purpose, domain_of, verdict_on_host
 from lifecycle.following import follow
 from lifecycle.models import Operation, Status
-from lifecycle.operations import advance, preempted_sentence
+from lifecycle.operations import OF_POLICIES, advance, preempted_sentence
 from lifecycle.outcomes import AIMS, Ending, broken, cancelled, failed, succeeded
 from lifecycle.proofs import PROOFS, is_mirrored
 from lifecycle.pulse import WORKER, pulse
@@ -62,12 +62,21 @@ def run(operation_id: int) -> None:
 
 def _no_longer_allowed(operation: Operation) -> Ending | None:
     """Call off what somebody asked who has lost the right to it, or the room for it, while it was queued."""
-    person = operation.requested_by
-    needed = TABLE[operation.kind].variant(operation.parameters).right
-    if not (person and person.is_active and right_over(person, operation.machine) >= needed):
+    if not (_is_of_a_policy(operation) or _may_still(operation)):
         return cancelled(_("Whoever asked for this may not do it any more."))
     sentence = overtaken(operation) or disk_room.lacking(operation)
     return Ending(Status.FAILED, sentence, RefusalCode.QUOTA) if sentence else None
+
+
+def _is_of_a_policy(operation: Operation) -> bool:
+    """Return whether the portal asked it by itself, and may."""
+    return operation.asked_by_portal and operation.requested_by is None and operation.kind in OF_POLICIES
+
+
+def _may_still(operation: Operation) -> bool:
+    person = operation.requested_by
+    needed = TABLE[operation.kind].variant(operation.parameters).right
+    return bool(person and person.is_active and right_over(person, operation.machine) >= needed)
 
 
 def finish(operation: Operation, ending: Ending) -> None:

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 
 from notices.kinds import KINDS, Kind, Words
 from notices.models import NoticeChoice
+from people.roles import is_administrator
 
 NO_MAIL = "django.core.mail.backends.dummy.EmailBackend"
 
@@ -39,9 +40,10 @@ def may_mail(user: User) -> bool:
 
 
 def choices_of(user: User) -> list[Choice]:
-    """Return what holds for this person, for every kind of the table."""
+    """Return what holds for this person, for every kind of the table that they may be told of."""
     chosen = {row.kind: row for row in NoticeChoice.objects.filter(user=user)}
-    return [_choice(kind, chosen.get(kind.name)) for kind in KINDS.values()]
+    kinds = [kind for kind in KINDS.values() if not kind.administrators or is_administrator(user)]
+    return [_choice(kind, chosen.get(kind.name)) for kind in kinds]
 
 
 def choices_about(kind: Kind, users: Collection[int]) -> list[tuple[User, Choice]]:

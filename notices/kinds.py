@@ -24,7 +24,8 @@ class Kind:
     """One thing that people may be told of.
 
     `label` is what they choose by, `level` how its toast looks (`static/js/toasts.js`), `page` and `mail` what holds
-    for who chose nothing. `sentences` are named by how it happened, the parameter `how`.
+    for who chose nothing. `sentences` are named by how it happened, the parameter `how`. `administrators`: nobody else
+    is told, and nobody else chooses.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Kind:
     page: bool
     mail: bool
     sentences: Mapping[str, Words]
+    administrators: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -143,6 +145,20 @@ KINDS: dict[str, Kind] = {
             mail=True,
             sentences={"asked": _("%(by)s asks for help with %(machine)s.")},
         ),
+        Kind(
+            "departed",
+            _("Somebody was disabled or deleted outside of the administration, and what became of their machines"),
+            "info",
+            page=True,
+            mail=True,
+            sentences={
+                "handed": _("%(by)s left. Handed to the project %(project)s: %(number)s of their machines."),
+                "saving": _("%(by)s left. To be saved: %(number)s of their machines."),
+                "unsaved": _("%(by)s left, and %(machine)s is not saved. It is tried again."),
+                "given_up": _("%(by)s left, and %(machine)s could not be saved. It is left as it is."),
+            },
+            administrators=True,
+        ),
     )
 }
 """In the order in which the profile page lists them."""
@@ -168,5 +184,7 @@ def sentence(kind_name: str, parameters: Mapping[str, Any], machine: str) -> str
         "whose": parameters.get("whose", ""),
         "resource": RESOURCE_WORDS[Resource(resource)] if resource in set(Resource) else resource,
         "wanted": parameters.get("wanted", ""),
+        "project": parameters.get("project", ""),
+        "number": parameters.get("number", ""),
     }
     return " ".join(part for part in (str(template) % values, str(parameters.get("message", ""))) if part)

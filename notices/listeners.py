@@ -25,7 +25,7 @@ from making.signals import request_moved
 from notices.telling import tell
 from people.roles import HELPDESK_GROUP
 from sharing.models import Ask, AskStatus
-from sharing.signals import ask_moved
+from sharing.signals import ask_moved, departed
 
 FRESH = timedelta(minutes=10)
 """A machine that crashed longer ago and changes is no news: those concerned were told."""
@@ -126,6 +126,19 @@ def on_handed(machine: Machine, **_: Any) -> None:
             url=machine.get_absolute_url(),
             parameters={"how": "handed"},
         )
+
+
+@receiver(departed)
+def on_departed(
+    key: str, how: str, user_id: int, name: str, machine: Machine | None, facts: dict[str, Any], **_: Any
+) -> None:
+    """Tell administrators what the portal by itself made of the machines of somebody who left."""
+    administrators = User.objects.filter(is_active=True, is_superuser=True).values_list("pk", flat=True)
+    url = machine.get_absolute_url() if machine else ""
+    if machine is None and User.objects.filter(pk=user_id).exists():
+        url = reverse("admin:auth_user_change", args=[user_id])
+    parameters = {"how": how, "by": name, **facts}
+    tell("departed", set(administrators), key=key, machine=machine, url=url, parameters=parameters)
 
 
 @receiver(moved)

@@ -9,8 +9,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy
 
 from lifecycle.page_requests import user_of
 from sharing import (
@@ -18,6 +20,7 @@ from sharing import (
     machine_admin,  # noqa: F401  # registers the page of machines
 )
 from sharing.models import Ask
+from sharing.seeing_off import see_off, see_off_deleted
 
 
 @admin.register(Ask)
@@ -53,7 +56,7 @@ class AskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in i
 
 
 class SeesOff(UserAdmin):  # type: ignore[type-arg]
-    """A page of users where disabling or deleting one sees to their machines first (`sharing.departures`)."""
+    """A page of users where disabling or deleting one sees to their machines (`sharing.seeing_off`)."""
 
     def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
         """Say below “active” what becomes of the person's machines."""
@@ -75,17 +78,27 @@ class SeesOff(UserAdmin):  # type: ignore[type-arg]
             self.see_off(request, [obj])
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        """See to the person's machines first."""
-        self.see_off(request, [obj])
-        super().delete_model(request, obj)
+        """See to the person's machines first, or do neither."""
+        with transaction.atomic():
+            troubles = see_off_deleted(obj, user_of(request))
+            super().delete_model(request, obj)
+        self._warn(request, troubles)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """See to everybody's machines first."""
-        self.see_off(request, queryset)
-        super().delete_queryset(request, queryset)
+        """Delete each by themselves, their machines first."""
+        for person in queryset:
+            self.delete_model(request, person)
 
     def see_off(self, request: HttpRequest, people: Iterable[User]) -> None:
-        """Do with these people's machines what the policy says, and tell what could not be done."""
+        """Do with the machines of these people, who are disabled now, what the policy says; tell what is not done."""
         for person in people:
-            for trouble in departures.see_off(person, user_of(request)):
-                self.message_user(request, trouble, messages.WARNING)
+            self._warn(request, see_off(person, user_of(request)))
+
+    @admin.display(description=gettext_lazy("what became of the machines"))
+    def became(self, person: User) -> str:
+        """Say what the policy made of the machines of somebody who is disabled."""
+        return departures.became(person)
+
+    def _warn(self, request: HttpRequest, troubles: Iterable[str]) -> None:
+        for trouble in troubles:
+            self.message_user(request, trouble, messages.WARNING)

@@ -1,33 +1,26 @@
-"""What becomes of the machines of somebody who is disabled or deleted in the admin: the policy DEPARTED_MACHINES.
+"""What becomes of the machines of somebody who is disabled or deleted, in words: the policy DEPARTED_MACHINES.
 
 - `keep`: they stay as they are. A disabled user still owns them, a deleted one's belong to nobody.
 - `project`: they are handed to the project that the person is in (the first by name); without one they are kept.
 - `save`: those that run are saved, so that nothing in them is lost; then they are kept.
+
+`sharing.seeing_off` does it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import StrEnum
+from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from hypervisor.states import ACTIVE_STATES
-from lifecycle import operations
 from machines.models import Machine
-from machines.refused import Refused
 from people.models import Project
-
-
-class Policy(StrEnum):
-    """What is done with machines whose owner leaves."""
-
-    KEEP = "keep"
-    PROJECT = "project"
-    SAVE = "save"
+from sharing.models import Departure, Policy
 
 
 def policy() -> Policy:
@@ -40,7 +33,7 @@ def foretold(person: User, *, deleted: bool) -> str:
     machines = list(Machine.objects.filter(owner=person).values_list("state", flat=True))
     if not machines:
         return ""
-    project = _project_of(person) if policy() is Policy.PROJECT else None
+    project = project_of(person) if policy() is Policy.PROJECT else None
     words = {"number": len(machines), "name": person.get_username(), "project": project}
     if project:
         return (
@@ -70,30 +63,42 @@ def foretold(person: User, *, deleted: bool) -> str:
     return kept
 
 
-def see_off(person: User, by: User) -> list[str]:
-    """Do with somebody's machines what the policy says, before they go; return a sentence for each that could not be.
+def became(person: User) -> str:
+    """Say what has become of the machines of somebody who is disabled; empty where nothing has yet."""
+    row = Departure.objects.select_related("by").filter(user=person).first()
+    if row is None:
+        return ""
+    words = {"number": row.machines, "project": row.project}
+    if row.project:
+        said = ngettext(
+            "%(number)s machine was handed to the project %(project)s.",
+            "%(number)s machines were handed to the project %(project)s.",
+            row.machines,
+        )
+    elif row.left or row.tries:
+        said = ngettext("%(number)s machine was to be saved.", "%(number)s machines were to be saved.", row.machines)
+    else:
+        said = _("The machines stayed as they were.")
+    by = _("by %(name)s") % {"name": row.by} if row.by else _("by the portal")
+    return " ".join([f"{_written(row.begun_at)}, {by}:", said % words, _progress(row)]).strip()
 
-    Saving is asked for as `by`, an administrator, and goes on by itself; what cannot be saved is left as it is.
-    """
-    machines = list(Machine.objects.filter(owner=person))
-    if policy() is Policy.PROJECT and (project := _project_of(person)):
-        for machine in machines:
-            machine.owner, machine.project = None, project
-            machine.save(update_fields=["owner", "project"])
-    return _save(machines, by) if policy() is Policy.SAVE else []
 
-
-def _project_of(person: User) -> Project | None:
+def project_of(person: User) -> Project | None:
+    """Return the project that somebody's machines are handed to, if they are in one."""
     return Project.objects.filter(memberships__user=person).order_by("name").first()
 
 
-def _save(machines: Sequence[Machine], by: User) -> list[str]:
-    troubles = []
-    for machine in machines:
-        if machine.state not in ACTIVE_STATES:
-            continue
-        try:
-            operations.request(machine, "save", by=by, parameters={})
-        except Refused as refused:
-            troubles.append(_("%(machine)s is not saved: %(why)s") % {"machine": machine, "why": refused.sentence})
-    return troubles
+def _progress(row: Departure) -> str:
+    """Say how far saving is, and what is in the way."""
+    if not row.left:
+        return ""
+    words = {"number": len(row.left)}
+    if row.done_at:
+        said = ngettext("%(number)s could not be.", "%(number)s could not be.", len(row.left)) % words
+    else:
+        said = ngettext("%(number)s is not yet.", "%(number)s are not yet.", len(row.left)) % words
+    return " ".join([said, *(f"{each['name']}: {each['why']}" for each in row.troubles)])
+
+
+def _written(when: datetime) -> str:
+    return timezone.localtime(when).strftime("%Y-%m-%d %H:%M %Z")

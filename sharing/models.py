@@ -1,4 +1,7 @@
-"""Asks: somebody wants a right over a machine and asks its owners, or room in a quota and asks administrators."""
+"""Asks: somebody wants a right over a machine and asks its owners, or room in a quota and asks administrators.
+
+Departures: what became of the machines of somebody who may not sign in any more.
+"""
 
 from __future__ import annotations
 
@@ -97,3 +100,53 @@ class Ask(models.Model):
     def wanted_words(self) -> str:
         """The limit that is wanted, with its unit; empty for a right."""
         return amount_words(Resource(self.resource), self.wanted or 0) if self.resource else ""
+
+
+class Policy(models.TextChoices):
+    """What is done with machines whose owner leaves: the setting DEPARTED_MACHINES."""
+
+    KEEP = "keep", _("kept")
+    PROJECT = "project", _("handed to their project")
+    SAVE = "save", _("saved")
+
+
+class Departure(models.Model):
+    """Somebody is disabled, and what the policy made of the machines that they owned then.
+
+    none -> open (machines are left to be saved) -> done; none -> done, where nothing is to be saved
+    any -> none, when the user is active again: their next departure counts anew
+    One for each user, made under the lock of the user's row together with what the policy does at once, so that it is
+    done once; an open one moves by compare-and-swap on `next_at` (`sharing.seeing_off`). A user who is deleted has none
+    any more: what the policy says then is done with the deletion.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="departure", verbose_name=_("user")
+    )
+    policy = models.CharField(_("policy"), max_length=8, choices=Policy.choices)
+    """That of the time; a new one holds for who leaves then."""
+    project = models.CharField(_("handed to"), max_length=80, blank=True)
+    """The name that the project had; empty where nothing was handed over."""
+    machines = models.PositiveIntegerField(_("machines"), default=0)
+    """How many the policy concerned: those handed over, those to be saved, or those kept."""
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("by")
+    )
+    """Who disabled them in the administration; nobody where the portal found them disabled."""
+    begun_at = models.DateTimeField(_("begun"), default=timezone.now)
+    done_at = models.DateTimeField(_("done"), null=True, blank=True)
+    left = models.JSONField(default=list, blank=True)
+    """UUIDs of the machines that are not saved yet; once it is done, of those that could not be."""
+    troubles = models.JSONField(default=list, blank=True)
+    """Why those could not be, at the last try: {"machine", "name", "why"}."""
+    tries = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    """When an open one is to be looked at next."""
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        verbose_name = _("departure")
+        verbose_name_plural = _("departures")
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.policy}"

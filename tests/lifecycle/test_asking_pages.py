@@ -121,6 +121,17 @@ def test_an_operation_page_tells_how_it_went(client_of: ClientOf, viewer: User, 
     assert one(tree, "[data-op-open]").get("hidden") is not None
 
 
+def test_an_operation_that_the_portal_asked_says_so(
+    client_of: ClientOf, admin: User, make_operation: MakeOperation
+) -> None:
+    operation = make_operation(requested_by=None, asked_by_portal=True)
+    tree = page(client_of(admin), operation.get_absolute_url())
+    assert "Asked by the portal itself" in text(one(tree, "[data-op-log]"))
+    assert text(one(page(client_of(admin), "/operations/"), "[data-operation-row] .c-who")) == "the portal"
+    filtered = reverse("admin:lifecycle_operation_changelist") + "?asked_by_portal__exact=1"
+    assert len(page(client_of(admin), filtered).cssselect("#result_list tbody tr")) == 1
+
+
 def test_an_operation_survives_the_person_who_asked(
     client_of: ClientOf, admin: User, make_operation: MakeOperation
 ) -> None:

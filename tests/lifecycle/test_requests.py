@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
 from django.http import Http404
+from django.utils import timezone
 
+from audit.models import Entry, Via
 from hypervisor.states import State
 from lifecycle import operations
 from lifecycle.models import Operation, SavedFile, Status
 from machines.models import Grant, GrantRole, Host, Machine
 from machines.operation_table import TABLE
 from machines.refused import Refused
+from maintenance.models import Level, Maintenance
 from tests.cast import MakeMachine
 from tests.lifecycle.allowed import ALLOWED, ASKS, FILE, XML, sentence_in, states_of
 
@@ -311,3 +315,42 @@ def test_operations_that_move_memory_go_to_the_long_queue(
 def test_accepting_costs_few_queries(machine: Machine, owner: User, django_assert_max_num_queries) -> None:
     with django_assert_max_num_queries(12):
         ask(machine, "suspend", owner)
+
+
+def test_a_policy_asks_what_it_may_and_no_persons_right_is_needed(machine: Machine) -> None:
+    row = operations.request_by_policy(machine, "save")
+    assert (row.requested_by, row.asked_by_portal, row.parameters) == (None, True, {})
+    [entry] = Entry.objects.filter(kind="operation.asked")
+    assert (entry.who, entry.via, entry.machine) == ("", Via.PORTAL, machine.pk)
+
+
+@pytest.mark.parametrize("kind", sorted(set(TABLE) - operations.OF_POLICIES))
+def test_a_policy_asks_nothing_else(machine: Machine, kind: str) -> None:
+    with pytest.raises(Refused) as caught:
+        operations.request_by_policy(machine, kind)
+    assert caught.value.code == "forbidden"
+    assert not Operation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "hindered"),
+    [
+        ("maintenance", lambda _machine: close()),
+        ("state_conflict", lambda _machine: Machine.objects.update(state=State.DYING)),
+        ("state_conflict", lambda _machine: Machine.objects.update(persistent=False)),
+        ("host_unreachable", lambda _machine: Host.objects.update(reachable=False)),
+        ("operation_conflict", lambda machine: ask(machine, "reset", machine.owner)),
+    ],
+)
+def test_a_policy_is_refused_what_people_are_refused(
+    machine: Machine, code: str, hindered: Callable[[Machine], object]
+) -> None:
+    hindered(machine)
+    with pytest.raises(Refused) as caught:
+        operations.request_by_policy(machine, "save")
+    assert caught.value.code == code
+
+
+def close() -> None:
+    """Let nothing new begin from now on."""
+    Maintenance.objects.create(text="Now.", level=Level.CLOSED, begins_at=timezone.now())

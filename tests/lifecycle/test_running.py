@@ -61,6 +61,15 @@ def test_what_was_asked_is_not_done_for_someone_who_lost_the_right_meanwhile(
     assert domain.is_active()
 
 
+def test_what_a_policy_asked_is_done_and_nothing_else_that_nobody_asks(make_domain: MakeDomain, ask: Ask) -> None:
+    domain, machine = make_domain()
+    for fields in ({"kind": "destroy", "asked_by_portal": True}, {"kind": "save", "asked_by_portal": False}):
+        assert run(Operation.objects.create(machine=machine, **fields)).status == Status.CANCELLED
+    assert domain.is_active()
+    assert run(operations.request_by_policy(machine, "save")).status == Status.SUCCEEDED
+    assert Machine.objects.get(pk=machine.pk).state == "saved"
+
+
 def test_next_operation_can_be_asked_as_soon_as_one_has_succeeded(make_domain: MakeDomain, ask: Ask) -> None:
     _domain, machine = make_domain()
     for kind in ("suspend", "resume", "save", "restore", "destroy", "start") * 3:

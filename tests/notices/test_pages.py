@@ -181,6 +181,11 @@ def test_choices_show_the_defaults_and_keep_what_is_chosen(
     assert NoticeChoice.objects.count() == len(REST) + 1
 
 
+def test_only_administrators_choose_what_only_they_are_told(client_of: ClientOf, admin: User, owner: User) -> None:
+    name = "departed.page"
+    assert [name in boxes(page_of(client_of(person), "/profile/")) for person in (admin, owner)] == [True, False]
+
+
 def test_choices_are_ones_own(client_of: ClientOf, owner: User, stranger: User) -> None:
     client_of(owner).post(CHOOSE, {})
     assert all(choice.page for choice in choices_of(stranger))

@@ -10,8 +10,12 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from kvmportal.services import Directory
+from people.models import Membership, Project
 from people.roles import HELPDESK_GROUP
+from sharing import tasks
+from sharing.models import Departure
 from tests.cast import PASSWORD as OWN_PASSWORD
+from tests.cast import MakeMachine
 from tests.people.openldap import GROUPS, PASSWORD, PEOPLE, PORTAL, OpenLdap, make_certificate
 
 pytestmark = pytest.mark.usefixtures("quick_passwords")
@@ -113,6 +117,33 @@ def test_disabled_person_is_refused_and_signed_out() -> None:
     again, answer = log_in()
     assert answer.status_code == 200
     assert not is_in(again)
+
+
+def test_person_taken_out_of_the_directory_keeps_the_account_and_who_is_disabled_then_leaves(
+    openldap: OpenLdap, make_machine: MakeMachine, settings
+) -> None:
+    settings.DEPARTED_MACHINES = "project"
+    entry = openldap.add_person("leaver")
+    log_in("leaver")
+    leaver = User.objects.get(username="leaver")
+    bees = Project.objects.create(name="bees")
+    Membership.objects.create(project=bees, user=leaver)
+    machine = make_machine(owner=leaver)
+
+    openldap.as_root().delete_s(entry)
+    assert not is_in(log_in("leaver")[0])
+    tasks.see_off()
+    machine.refresh_from_db()
+    assert (User.objects.get(pk=leaver.pk).is_active, machine.owner) == (True, leaver)
+
+    User.objects.filter(pk=leaver.pk).update(is_active=False)  # as a script does that reads the directory
+    tasks.see_off()
+    machine.refresh_from_db()
+    assert (machine.owner, machine.project) == (None, bees)
+
+    openldap.add_person("leaver")
+    assert not is_in(log_in("leaver")[0])
+    assert Departure.objects.get().user == leaver
 
 
 def test_groups_give_roles_and_take_them(openldap: OpenLdap, directory: Directory, settings) -> None:

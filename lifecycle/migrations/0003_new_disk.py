@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("lifecycle", "0001_initial"),
+        ("lifecycle", "0002_asked_by_portal"),
         ("machines", "0005_machine_disk_bytes"),
     ]
 

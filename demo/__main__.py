@@ -16,6 +16,7 @@ from demo.guest import GuestNotBuilt
 from demo.host import LocalLibvirt, NoLibvirt, default_uri
 from demo.libvirtd import LibvirtFailed
 from demo.machines import DemoMachines
+from demo.made_machines import IMAGE, MadeMachines
 from demo.portal import Portal, PortalFailed
 from demo.saved_pool import SavedPool
 from demo.servers import RedisServer
@@ -78,6 +79,7 @@ def run(state: StateDirectory, port: int, uri: str) -> None:
         stack.enter_context(LocalLibvirt(uri, say))
         machines = stack.enter_context(DemoMachines(uri, state, say))
         saved = stack.enter_context(SavedPool(uri, state))
+        made = stack.enter_context(MadeMachines(uri, state))
         redis = stack.enter_context(RedisServer(state.path / "redis"))
         portal = Portal(
             state.path,
@@ -92,6 +94,7 @@ def run(state: StateDirectory, port: int, uri: str) -> None:
         say("Portal: preparing database, pages and accounts")
         portal.prepare()
         accounts.write(portal, "people", users=credentials["users"], host_uri=uri)
+        accounts.write(portal, "template", pool=made.pool, image=IMAGE, domain_type=machines.domain_type)
         say("Portal: starting")
         portal.start()
         portal.wait_ready()

@@ -1,4 +1,6 @@
-"""The demo's people, host and machine owners in the portal's database: `python -m demo.accounts people|owners`.
+"""The demo's people, host, template and machine owners in the portal's database.
+
+    python -m demo.accounts people|template|owners
 
 Run as a child of the demo with the portal's environment, so that the demo itself needs no Django in memory. What to
 write comes as JSON on standard input, because a command line can be read by everyone on the machine.
@@ -10,6 +12,7 @@ import json
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -53,7 +56,7 @@ def save_credentials(path: Path, credentials: Credentials) -> None:
 
 
 def write(portal: Portal, what: str, **values: object) -> None:
-    """Have a child process of this portal write `people` or `owners`.
+    """Have a child process of this portal write `people`, `template` or `owners`.
 
     Raises:
         PortalFailed: with the child's words.
@@ -106,16 +109,39 @@ def write_owners(machines: list[str], viewed: str) -> None:
             Grant.objects.get_or_create(machine=machine, user=viewer, defaults={"role": GrantRole.VIEWER})
 
 
+def write_template(pool: str, image: str, domain_type: str) -> None:
+    """Offer everybody a template where it is missing: the demo's small Linux, on a disk of its own."""
+    from machines.models import Host
+    from making.models import MachineTemplate
+
+    defaults = {
+        "summary": "It boots in seconds and lives in memory; its disk is empty but for what it boots from.",
+        "host": Host.objects.get(name="local"),
+        "pool": pool,
+        "image": image,
+        "domain_type": domain_type,
+        "memory_mib": 128,
+        "disk_gib": 1,
+        "most_vcpus": 4,
+        "most_memory_mib": 1024,
+        "most_disk_gib": 8,
+        "video": "vga",
+    }
+    MachineTemplate.objects.get_or_create(name="Small Linux", defaults=defaults)
+
+
 def main() -> None:
     """Do what the command line says with what standard input holds."""
     import django
 
     django.setup()
     values = json.load(sys.stdin)
-    if sys.argv[1] == "people":
-        write_people(**values)
-    else:
-        write_owners(**values)
+    writers: dict[str, Callable[..., None]] = {
+        "people": write_people,
+        "template": write_template,
+        "owners": write_owners,
+    }
+    writers[sys.argv[1]](**values)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def build(cache: Path) -> GuestImage:
 
 def _build_in(scratch: Path, result: Path) -> None:
     root = scratch / "root"
-    _unpack([_kernel_package(), "busybox-static", "qemu-guest-agent"], scratch, root)
+    unpack([_kernel_package(), "busybox-static", "qemu-guest-agent"], scratch, root)
     shutil.copy(_one(root / "boot", "vmlinuz-*"), result / "vmlinuz")
     with (result / "initrd").open("wb") as file:
         archive = Initramfs(file)
@@ -105,7 +105,12 @@ def _kernel_package() -> str:
     return found[1]
 
 
-def _unpack(packages: list[str], scratch: Path, root: Path) -> None:
+def unpack(packages: list[str], scratch: Path, root: Path) -> None:
+    """Download Debian packages into `scratch`, where no others lie, and unpack them below `root`.
+
+    Raises:
+        GuestNotBuilt: they could not be had.
+    """
     _run("apt-get", "--quiet", "download", *packages, cwd=scratch)
     for archive in scratch.glob("*.deb"):
         _run("dpkg", "-x", str(archive), str(root))

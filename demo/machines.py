@@ -49,13 +49,17 @@ VIEWED = "demo-vnc"
 
 
 class DemoMachines:
-    """The three machines on the host at `uri`; a context manager: there inside of it, gone after it."""
+    """The three machines on the host at `uri`; a context manager: there inside of it, gone after it.
+
+    `domain_type` says whether KVM runs guests here, once they were started.
+    """
 
     def __init__(self, uri: str, state: StateDirectory, say: Say) -> None:
         self.uri = uri
         self.state = state
         self._say = say
         self._made_by = str(state.path)
+        self.domain_type: Literal["qemu", "kvm"] = "qemu"
         self._ids = {part.name: uuid.uuid5(state.identity, part.name) for part in CAST}
 
     @property
@@ -78,7 +82,7 @@ class DemoMachines:
         cache = cache_directory()
         self._say(f"Guests: kernel and system image in {cache} (made once from Debian's packages)")
         image = guest.build(cache)
-        kind = acceleration.domain_type(image, cache)
+        kind = self.domain_type = acceleration.domain_type(image, cache)
         self._say(f"Guests: running under {'KVM' if kind == 'kvm' else 'QEMU emulation, as KVM runs no guest here'}")
         for part in CAST:
             self._define(part, image, kind)

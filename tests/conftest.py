@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from demo import acceleration, guest
+from demo import acceleration, disk_image, guest
 from demo.guest import GuestImage
 from demo.guest_xml import DomainType
 from demo.libvirtd import PrivateLibvirtd
@@ -67,6 +68,12 @@ def dead_redis(settings) -> Iterator[None]:
 def guest_image() -> GuestImage:
     """The small Linux guest, built once and kept in var/."""
     return guest.build(ROOT / "var" / "guest")
+
+
+@pytest.fixture(scope="session")
+def guest_disk(guest_image: GuestImage) -> Path:
+    """The same guest as a disk that boots by itself, raw; to be copied, not used."""
+    return disk_image.build(guest_image, ROOT / "var" / "guest")
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 
 from demo.host import default_uri
 from demo.libvirtd import LibvirtFailed, virsh
+from demo.machines import cache_directory
 from kvmportal.environment import ROOT
 
 pytestmark = pytest.mark.guest
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.guest
 READY = re.compile(r"kvmportal is ready at (http://127\.0\.0\.1:\d+)")
 FIRST_START = 240.0  # seconds: it builds the guest and collects static files
 ROLES = {"owner", "viewer", "stranger", "helpdesk", "admin"}
+MADE = "asked-for"
 BUDGET = 600 * 2**20
 """Bytes of resident memory of all processes, guests aside."""
 
@@ -253,10 +256,43 @@ def test_saved_files_lie_in_its_directory(demo: RunningDemo) -> None:
     assert any(str(demo.state) in path.read_text() for path in pools())
 
 
+def settled(script: httpx.Client, uuid: str, *wanted: str) -> dict:
+    """Wait until a machine is in one of these states."""
+    until = time.monotonic() + 60
+    while (machine := script.get(f"/machines/{uuid}").json())["state"] not in wanted:
+        assert time.monotonic() < until, machine
+        time.sleep(0.2)
+    return machine
+
+
+def pool_of(demo: RunningDemo) -> str:
+    return f"kvmportal-demo-disks-{UUID((demo.state / 'identity').read_text()).hex[:12]}"
+
+
+def disks() -> set[Path]:
+    """What demos keep of machines that people made."""
+    return set(cache_directory().glob("kvmportal-demo-disks-*"))
+
+
+def test_a_machine_is_asked_for_and_boots(demo: RunningDemo) -> None:
+    with demo.script("stranger") as user, demo.script("admin") as admin:
+        assert [template["name"] for template in user.get("/templates").json()["items"]] == ["Small Linux"]
+        asked = user.post("/requests", json={"name": MADE, "template": "Small Linux"}).json()
+        granted = admin.post(f"/requests/{asked['id']}/answer", json={"grant": True}).json()
+        settled(user, granted["machine"], "shutoff")
+        user.post(f"/machines/{granted['machine']}/operations", json={"operation": "start"})
+        settled(user, granted["machine"], "running", "idle")
+        until = time.monotonic() + 60
+        while not user.get(f"/machines/{granted['machine']}").json()["agent_connected"]:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+
+
 def test_after_being_killed_it_starts_again_as_it_was_and_stops_without_a_trace(
     demo: RunningDemo, before: set[str]
 ) -> None:
     kept, processes = demo.credentials["users"], demo.tree()
+    kept_before = {path for path in disks() if path.stem != pool_of(demo)}
     ids = {name: machine["uuid"] for name, machine in demo.machines("owner").items()}
     demo.end(signal.SIGKILL)
     assert wait_gone({pid: words for pid, words in processes.items() if "qemu-system" not in words}) == {}
@@ -268,9 +304,17 @@ def test_after_being_killed_it_starts_again_as_it_was_and_stops_without_a_trace(
         machines = again.machines("owner")
         assert {name: machine["uuid"] for name, machine in machines.items()} == ids
         assert machines["demo-vnc"]["state"] == "running"
+        with again.script("stranger") as user:
+            made = again.machines("stranger")[MADE]["uuid"]
+            user.post(f"/machines/{made}/operations", json={"operation": "destroy"})
+            settled(user, made, "shutoff")
+            going = {"operation": "undefine", "parameters": {"disks": ["vda"]}}
+            assert user.post(f"/machines/{made}/operations", json=going).status_code == 202
+            settled(user, made, "undefined")
         processes = again.tree()
     finally:
         status = again.end(signal.SIGINT)
+    assert disks() <= kept_before
     assert status == 0
     assert wait_gone(processes) == {}
     assert domains() <= before

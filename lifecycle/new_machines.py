@@ -83,7 +83,9 @@ def with_new_disk(by: User, host: Host, xml: str, holder: User | Project, disk: 
     """
     uuid, name = identity_of(xml)
     with transaction.atomic():
-        Host.objects.select_for_update().get(pk=host.pk)  # of two with one name, the second hears of the first
+        Host.objects.select_for_update(no_key=True).get(
+            pk=host.pk
+        )  # of two with one name, the second hears of the first
         demand_free_name(name, host, by)
         described = definition.parse(xml)
         size = disk.capacity_bytes

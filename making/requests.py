@@ -49,7 +49,7 @@ def ask(by: User, given: Mapping[str, Any]) -> MachineRequest:
     if len(reason) > LONGEST_REASON:
         raise bad("reason", _("The reason may have at most %(most)s characters.") % {"most": LONGEST_REASON})
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=by.pk)  # so that nobody asks more at once than they may
+        User.objects.select_for_update(no_key=True).get(pk=by.pk)  # so that nobody asks more at once than they may
         if MachineRequest.objects.filter(asked_by=by, status=RequestStatus.OPEN).count() >= MOST_OPEN:
             raise Refused("too_many_requests", _("%(most)s of your requests are open already.") % {"most": MOST_OPEN})
         project = _project(by, str(given.get("project") or ""))
@@ -222,9 +222,9 @@ def _answer(row: MachineRequest, status: RequestStatus, by: User, answer: str) -
 
 
 def _tell(row: MachineRequest) -> None:
-    """Tell who asked and who may answer, on whatever page they are."""
+    """Tell who asked and who may answer, on whatever page they are; nobody is asked by themselves."""
     owners = Membership.objects.filter(project=row.project_id, role=Role.OWNER, user__is_active=True)
-    asked = set(owners.values_list("user", flat=True)) if row.project_id else set()
-    asked = asked or administrators()
+    deciding = set(owners.values_list("user", flat=True)) if row.project_id else set()
+    asked = (deciding - {row.asked_by_id} or administrators()) - {row.asked_by_id}
     push.requests({*asked, *administrators(), row.asked_by_id})
     transaction.on_commit(partial(request_moved.send_robust, MachineRequest, row=row, user_ids=asked))

@@ -19,7 +19,7 @@ add_kinds(
 add_kinds(
     {
         "request.made": _("machine asked for"),
-        "request.changed": _("request for a machine answered"),
+        "request.changed": _("request for a machine answered or withdrawn"),
         "request.removed": _("request for a machine forgotten"),
     },
     family=_("requests for machines"),

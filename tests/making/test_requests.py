@@ -257,6 +257,19 @@ def test_pages_of_those_concerned_hear_of_it(
     assert heard() == everybody
 
 
+def test_nobody_is_told_of_what_they_asked_themselves(
+    template: MachineTemplate, bees: Project, owner: User, admin: User
+) -> None:
+    """A project's only owner who leaves the template open asks administrators."""
+    sizes = {"vcpus": 1, "memory_mib": 64, "disk_gib": 1}
+    row = requests.ask(owner, {"name": "hive", "project": "bees", "reason": "sums", **sizes})
+    assert row.status == "open"
+    assert told(admin) == ["owner asks for a machine for bees: hive."]
+    requests.ask(admin, {"name": "own", "reason": "sums", **sizes})
+    assert told(owner) == []
+    assert len(told(admin)) == 1
+
+
 def test_who_may_not_sign_in_any_more_gets_no_machine(
     script_of: ClientOf, template: MachineTemplate, stranger: User, admin: User
 ) -> None:

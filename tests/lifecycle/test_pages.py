@@ -200,7 +200,9 @@ def test_nothing_is_inline(client_of: ClientOf, owner: User, machine: Machine, m
 def test_empty_lists_say_what_to_do(
     client_of: ClientOf, stranger: User, admin: User, make_machine: MakeMachine
 ) -> None:
-    assert "Ask an administrator" in text(one(page(client_of(stranger), "/"), ".empty"))
+    empty = one(page(client_of(stranger), "/"), ".empty")
+    assert "ask an administrator" in text(empty)
+    assert one(empty, "a").get("href") == "/requests/new/"
     assert "Add a host" in text(one(page(client_of(admin), "/"), ".empty"))
     make_machine(owner=stranger)
     nothing = one(page(client_of(stranger), "/?q=nothing-like-it"), ".empty")

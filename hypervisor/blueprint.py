@@ -11,15 +11,7 @@ from lxml.builder import E
 
 from hypervisor.definition import AGENT_CHANNEL, domain_element
 from hypervisor.errors import BadDefinition
-from hypervisor.names import VolumeName
-
-PREFIXES = {"virtio": "vd", "ide": "hd", "sata": "sd", "scsi": "sd"}
-"""The disk buses that can be chosen, with how libvirt names disks on them."""
-NETWORK_CARDS = ("virtio", "e1000e", "e1000", "rtl8139")
-VIDEO_MODELS = ("virtio", "qxl", "vga", "cirrus", "vmvga")
-DISPLAYS = ("vnc", "spice")
-CHIPSETS = ("q35", "pc")
-"""The machine types of x86 that can be chosen: PCI Express with SATA, or that of 1996 with IDE."""
+from hypervisor.names import PREFIXES, VolumeName
 
 
 @dataclass(frozen=True, slots=True)

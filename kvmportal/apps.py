@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
-from django.contrib.admin.apps import AdminConfig
+from django.contrib import admin
+from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.admin.checks import check_admin_app
+from django.core import checks
 
 
 class PortalConfig(AppConfig):
@@ -16,7 +21,21 @@ class PortalConfig(AppConfig):
         from kvmportal import celery  # noqa: F401
 
 
-class PortalAdminConfig(AdminConfig):
-    """Django's admin as `kvmportal.admin_site` has it."""
+class PortalAdminConfig(SimpleAdminConfig):
+    """Django's admin as `kvmportal.admin_site` has it.
+
+    Its pages are loaded with the URLs (`kvmportal.urls`), so not by workers, watcher and beat, which show none.
+    """
 
     default_site = "kvmportal.admin_site.PortalAdminSite"
+
+    def ready(self) -> None:
+        """Have `manage.py check` look at the pages, too."""
+        super().ready()
+        checks.register(_check_pages, checks.Tags.admin)
+
+
+def _check_pages(app_configs: Any, **_: Any) -> list[checks.CheckMessage]:
+    admin.autodiscover()
+    found: list[checks.CheckMessage] = check_admin_app(app_configs)
+    return found

@@ -9,6 +9,8 @@ from kvmportal import health
 from kvmportal.api import api
 from machines import browser_script
 
+admin.autodiscover()
+
 urlpatterns = [
     path("", include("lifecycle.urls")),
     path("", include("consoles.urls")),

@@ -1,4 +1,7 @@
-"""What is demanded of a definition before `define` and `create`, and of a machine before `undefine`."""
+"""What is demanded of a definition before `define` and `create`, and of a machine before `undefine`.
+
+What reads XML is imported where it is used: beat and others that import this module need no XML library in memory.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,8 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from hypervisor import definition
 from hypervisor.errors import BadDefinition
 from hypervisor.states import State
-from lifecycle.disks import disk_choices
 from lifecycle.models import OPEN, Operation
 from lifecycle.saved_files import restorable
 from machines.access import right_over
@@ -63,6 +64,8 @@ def identity_of(xml: str) -> tuple[UUID | None, str]:
     Raises:
         Refused: `bad_definition` (400): it is no definition, or has no name.
     """
+    from hypervisor import definition
+
     try:
         uuid, name = definition.identity(xml)
     except BadDefinition as error:
@@ -120,6 +123,8 @@ def _files_to_delete(machine: Machine, disks: list[str], by: User) -> list[str]:
         return []
     if machine.domain_id is not None:
         raise Refused("disk_stays", _("Its disks can be deleted when it is off only. Shut it down first."))
+    from lifecycle.disks import disk_choices
+
     choices = disk_choices(machine, machine.definition_xml, by)
     files = {name: choice for choice in choices for name in (choice.target, choice.file)}
     for disk in disks:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from hypervisor import blueprint
+from hypervisor import names
 from machines.models import Host, Machine
 from people.models import Project
 
@@ -79,16 +79,14 @@ class MachineTemplate(models.Model):
         help_text=_("Leave it empty for KVM where the host offers it."),
     )
     machine_type = models.CharField(
-        _("machine type"), max_length=8, choices=_choices(blueprint.CHIPSETS), default="q35", blank=True
+        _("machine type"), max_length=8, choices=_choices(names.CHIPSETS), default="q35", blank=True
     )
-    disk_bus = models.CharField(
-        _("disk bus"), max_length=8, choices=_choices(tuple(blueprint.PREFIXES)), default="virtio"
-    )
+    disk_bus = models.CharField(_("disk bus"), max_length=8, choices=_choices(tuple(names.PREFIXES)), default="virtio")
     network_card = models.CharField(
-        _("network card"), max_length=8, choices=_choices(blueprint.NETWORK_CARDS), default="virtio"
+        _("network card"), max_length=8, choices=_choices(names.NETWORK_CARDS), default="virtio"
     )
-    video = models.CharField(_("video model"), max_length=8, choices=_choices(blueprint.VIDEO_MODELS), default="virtio")
-    display = models.CharField(_("display"), max_length=8, choices=_choices(blueprint.DISPLAYS), default="vnc")
+    video = models.CharField(_("video model"), max_length=8, choices=_choices(names.VIDEO_MODELS), default="virtio")
+    display = models.CharField(_("display"), max_length=8, choices=_choices(names.DISPLAYS), default="vnc")
 
     class Meta:
         ordering: ClassVar = ["name"]

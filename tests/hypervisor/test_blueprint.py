@@ -12,7 +12,7 @@ from hypervisor import blueprint
 from hypervisor.blueprint import Blueprint
 from hypervisor.connection import Connection
 from hypervisor.definition import parse
-from hypervisor.names import VolumeName
+from hypervisor.names import CHIPSETS, DISPLAYS, NETWORK_CARDS, PREFIXES, VIDEO_MODELS, VolumeName
 
 DISK = VolumeName("a pool & more", "web <1>.qcow2")
 REFUSED = {("q35", "ide"), ("", "ide")}
@@ -63,19 +63,17 @@ def test_files_stand_in_place_of_the_volumes_that_are_made() -> None:
     assert (disk.get("type"), dict(disk.find("source").attrib)) == ("file", {"file": "/pool/web <1>.qcow2"})  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(
-    ("chipset", "bus"), sorted(set(product((*blueprint.CHIPSETS, ""), blueprint.PREFIXES)) - REFUSED)
-)
+@pytest.mark.parametrize(("chipset", "bus"), sorted(set(product((*CHIPSETS, ""), PREFIXES)) - REFUSED))
 def test_libvirt_takes_every_disk_bus_of_a_chipset(host: Connection, chipset: str, bus: str) -> None:
     _is_taken(host, made(machine_type=chipset, disk_bus=bus))
 
 
-@pytest.mark.parametrize(("video", "display"), sorted(product(blueprint.VIDEO_MODELS, blueprint.DISPLAYS)))
+@pytest.mark.parametrize(("video", "display"), sorted(product(VIDEO_MODELS, DISPLAYS)))
 def test_libvirt_takes_every_video_model_with_every_display(host: Connection, video: str, display: str) -> None:
     _is_taken(host, made(video=video, display=display))
 
 
-@pytest.mark.parametrize("card", blueprint.NETWORK_CARDS)
+@pytest.mark.parametrize("card", NETWORK_CARDS)
 def test_libvirt_takes_every_network_card(host: Connection, card: str) -> None:
     _is_taken(host, made(network="default", network_card=card))
 

@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+import kvmportal.urls  # noqa: F401  # loads the admin's pages
 from machines.access import Right, right_over
 from machines.models import Grant, GrantRole, Host, Machine
 from people.models import ApiToken, Project, Quota

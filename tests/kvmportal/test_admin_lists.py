@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+import kvmportal.urls  # noqa: F401  # loads the admin's pages
 from assist.models import Assist, Kind
 from assist.models import State as AssistState
 from assist.snapshots import facts_of

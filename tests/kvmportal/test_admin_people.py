@@ -6,6 +6,7 @@ from django.contrib.admin.sites import site
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+import kvmportal.urls  # noqa: F401  # loads the admin's pages
 from people.roles import HELPDESK_GROUP
 from tests.cast import ClientOf
 

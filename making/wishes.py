@@ -103,6 +103,6 @@ def _demand_within(template: MachineTemplate, sizes: Mapping[str, int]) -> None:
         most: int | None = getattr(template, f"most_{size}")
         if most is not None and amount > most:
             label, unit = MachineRequest.words_of(size)
-            sentence = _("“%(template)s” allows at most %(most)s %(unit)s (%(label)s), not %(amount)s.")
-            words = {"template": template, "most": most, "unit": unit, "label": label, "amount": amount}
+            sentence = _("“%(template)s” allows at most %(most)s for “%(label)s”, not %(amount)s.")
+            words = {"template": template, "most": f"{most} {unit}".strip(), "label": label, "amount": amount}
             raise Refused("bad_parameters", sentence % words, status=400, details={"parameter": size, "most": most})

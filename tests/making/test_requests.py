@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from lxml import etree, html
 
 from audit.models import Entry
@@ -187,6 +190,37 @@ def test_a_name_that_is_taken_or_being_made_is_refused(
     assert code(call(script_of(admin), f"requests/{first.pk}/answer", 409, grant=True)) == "name_taken"
     call(script_of(admin), f"requests/{second.pk}/answer", grant=True)
     assert code(call(script_of(admin), f"requests/{third.pk}/answer", 409, grant=True)) == "name_taken"
+
+
+def outcome(by: User, row: MachineRequest) -> str:
+    """Grant it in a thread; return the code of the refusal, or that it is made."""
+    try:
+        requests.grant(row, by, {})
+    except Refused as refused:
+        return refused.code
+    finally:
+        connection.close()
+    return "made"
+
+
+def test_of_those_who_grant_at_once_one_makes_the_machine(
+    template: MachineTemplate, stranger: User, admin: User
+) -> None:
+    row = requests.ask(stranger, {"name": "web", "template": "Small"})
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(partial(outcome, admin), [row] * 4)) == ["answered", "answered", "answered", "made"]
+    assert Machine.objects.count() == NewDisk.objects.count() == Operation.objects.count() == 1
+
+
+def test_of_two_machines_of_one_name_that_are_granted_at_once_one_is_refused(
+    template: MachineTemplate, stranger: User, admin: User
+) -> None:
+    rows = [requests.ask(stranger, {"name": "web", "template": "Small"}) for _ in range(3)]
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(partial(outcome, admin), rows)) == ["made", "name_taken", "name_taken"]
+    assert MachineRequest.objects.filter(status="open").count() == 2
 
 
 def test_a_host_that_does_not_answer_leaves_it_open(
